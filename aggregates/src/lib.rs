@@ -1,0 +1,18 @@
+//! The domain: what may happen to accounts, users and invitations, and why not.
+//!
+//! Commands decide, events are applied, and nothing else happens here: no clock, no chance, no I/O.
+//! What a rule must know from outside comes in a [`Context`](domain::Context).
+//!
+//! - [`domain`]: what a command, an event, a claim and a refusal are.
+//! - [`values`]: the words of the directory as types.
+//! - [`account`], [`user`], [`invitation`], [`invoice`]: the four aggregates, each cut into facets.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod account;
+pub mod domain;
+pub mod invitation;
+pub mod invoice;
+pub mod upcasters;
+pub mod user;
+pub mod values;

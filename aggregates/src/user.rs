@@ -1,0 +1,429 @@
+//! A user: a person of one home account.
+//!
+//! The facets are kept apart, and the [`Status`] is derived from them. A user that was deleted remembers only that it
+//! was there: what is personal goes with its key.
+
+mod access;
+mod claims;
+mod companies;
+mod credentials;
+mod deletion;
+mod involvements;
+mod lifecycle;
+mod permissions;
+mod profile;
+mod refusals;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use access::{Access, AccessDenial, check_access};
+pub use companies::{
+    AddUserCompanies, CompanyProperties, LinkedCompany, NewCompany, RemoveUserCompanies,
+    UpdateUserCompany, UserCompaniesAdded, UserCompaniesRemoved, UserShownAsAddressee,
+    UserSupervisorChanged,
+};
+pub use credentials::{PasswordState, Welcome, WelcomeIssued};
+pub use deletion::{Blocker, DeleteUser, UserDeleted, deletion_blockers, deletion_reads};
+pub use involvements::{
+    FlowTemplateLinked, FlowTemplateUnlinked, InvoiceDequeued, InvoiceQueued,
+    InvoiceReviewRetracted, InvoiceReviewed, InvoiceSettled, Involvements, LinkFlowTemplate,
+    LinkReference, ReferenceLinked, ReferenceUnlinked, ReportInvoiceDequeued, ReportInvoiceQueued,
+    ReportInvoiceReviewed, RetractInvoiceReview, ReviewKind, SettleInvoice, UnlinkFlowTemplate,
+    UnlinkReference,
+};
+pub use lifecycle::{
+    ActivateUser, CreateUser, DeactivateUser, LockUser, Status, UnlockUser, UserActivated,
+    UserCreated, UserDeactivated, UserLocked, UserUnlocked,
+};
+pub use permissions::{
+    SetMode, SetUserPermissions, SetUserRoles, UserPermissionsSet, UserRolesSet, UserTypeChanged,
+};
+pub use profile::{
+    Profile, UpdateUser, UserEmailChanged, UserLanguageChanged, UserMobilePhoneChanged,
+    UserPhoneChanged, UserRenamed, UserSignatureChanged,
+};
+pub use refusals::{SupervisorFault, UnfitSupervisor, UserError};
+
+use crate::account::Account;
+use crate::domain::{
+    Context, Decide, Guards, Recorded, Surroundings, Timestamp, command_set, event_set,
+};
+use crate::values::{
+    AccountId, CompanyId, EmailAddress, Login, Permission, RoleName, Signature, UserId, UserType,
+};
+
+event_set! {
+    /// Everything that can happen to a user.
+    UserEvent for User {
+        // Lifecycle.
+        UserCreated,
+        UserActivated,
+        UserDeactivated,
+        UserLocked,
+        UserUnlocked,
+        UserDeleted,
+        // Credentials.
+        WelcomeIssued,
+        // Profile.
+        UserRenamed,
+        UserSignatureChanged,
+        UserEmailChanged,
+        UserPhoneChanged,
+        UserMobilePhoneChanged,
+        UserLanguageChanged,
+        // Permissions.
+        UserTypeChanged,
+        UserRolesSet,
+        UserPermissionsSet,
+        // Companies.
+        UserCompaniesAdded,
+        UserCompaniesRemoved,
+        UserSupervisorChanged,
+        UserShownAsAddressee,
+        // Involvements.
+        InvoiceQueued,
+        InvoiceDequeued,
+        InvoiceReviewed,
+        InvoiceReviewRetracted,
+        InvoiceSettled,
+        FlowTemplateLinked,
+        FlowTemplateUnlinked,
+        ReferenceLinked,
+        ReferenceUnlinked,
+    }
+}
+
+command_set! {
+    /// Everything a caller can ask of a user.
+    UserCommand for User {
+        // Lifecycle.
+        CreateUser,
+        ActivateUser,
+        DeactivateUser,
+        LockUser,
+        UnlockUser,
+        DeleteUser,
+        // Profile.
+        UpdateUser,
+        // Permissions.
+        SetUserRoles,
+        SetUserPermissions,
+        // Companies.
+        AddUserCompanies,
+        RemoveUserCompanies,
+        UpdateUserCompany,
+        // Involvements.
+        ReportInvoiceQueued,
+        ReportInvoiceDequeued,
+        ReportInvoiceReviewed,
+        RetractInvoiceReview,
+        SettleInvoice,
+        LinkFlowTemplate,
+        UnlinkFlowTemplate,
+        LinkReference,
+        UnlinkReference,
+    }
+}
+
+/// A user as it is; by default it does not exist yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    state: State,
+    #[serde(skip)]
+    guards: Guards,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+enum State {
+    #[default]
+    NotYet,
+    Present(Box<Person>),
+    Deleted(Gone),
+}
+
+/// What is known of a user that is there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Person {
+    id: UserId,
+    account_id: AccountId,
+    profile: Profile,
+    user_type: UserType,
+    active: bool,
+    locked: bool,
+    onboarded: bool,
+    password: PasswordState,
+    welcome: Option<Welcome>,
+    roles: BTreeSet<RoleName>,
+    permissions: BTreeSet<Permission>,
+    companies: BTreeMap<CompanyId, CompanyProperties>,
+    involvements: Involvements,
+    sessions_valid_from: Timestamp,
+    created_at: Timestamp,
+    modified_at: Timestamp,
+}
+
+/// What is known of a user that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Who it was.
+    pub id: UserId,
+    /// Where.
+    pub account_id: AccountId,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+}
+
+impl User {
+    /// What is known of it, while it is there.
+    #[must_use]
+    pub fn person(&self) -> Option<&Person> {
+        match &self.state {
+            State::Present(person) => Some(person),
+            State::NotYet | State::Deleted(_) => None,
+        }
+    }
+
+    /// What is known of it, once it was deleted.
+    #[must_use]
+    pub const fn gone(&self) -> Option<&Gone> {
+        match &self.state {
+            State::Deleted(gone) => Some(gone),
+            State::NotYet | State::Present(_) => None,
+        }
+    }
+
+    /// The account it is, or was, of; none before it was created.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&AccountId> {
+        match &self.state {
+            State::NotYet => None,
+            State::Present(person) => Some(&person.account_id),
+            State::Deleted(gone) => Some(&gone.account_id),
+        }
+    }
+
+    /// Its status; none before it was created.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        match &self.state {
+            State::NotYet => None,
+            State::Present(person) => Some(person.status()),
+            State::Deleted(_) => Some(Status::Deleted),
+        }
+    }
+
+    /// What a commit of the stock framework needs beyond the events of the last command.
+    #[must_use]
+    pub const fn guards(&self) -> &Guards {
+        &self.guards
+    }
+
+    /// The person, if it is one of the command's account; of another account it is as if it did not exist (R68).
+    fn must_be_present(&self, ctx: &Context<'_>) -> Result<&Person, UserError> {
+        if self.account_id().is_none() || self.account_id() != ctx.account.id() {
+            return Err(UserError::NotFound);
+        }
+        match &self.state {
+            State::NotYet => Err(UserError::NotFound),
+            State::Present(person) => Ok(person),
+            State::Deleted(_) => Err(UserError::Deleted),
+        }
+    }
+
+    /// Changes the person, if there is one.
+    fn change(&mut self, change: impl FnOnce(&mut Person)) {
+        match &mut self.state {
+            State::Present(person) => change(person),
+            State::NotYet | State::Deleted(_) => {}
+        }
+    }
+}
+
+impl Person {
+    /// Who it is.
+    #[must_use]
+    pub const fn id(&self) -> UserId {
+        self.id
+    }
+
+    /// The home account.
+    #[must_use]
+    pub const fn account_id(&self) -> &AccountId {
+        &self.account_id
+    }
+
+    /// Names, addresses and language.
+    #[must_use]
+    pub const fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// What it signs in with.
+    #[must_use]
+    pub fn user_name(&self, account: &Account) -> Option<&str> {
+        match account.settings().login {
+            Login::Email => self.profile.email.known().map(EmailAddress::as_str),
+            Login::Signature => self.profile.signature.known().map(Signature::as_str),
+        }
+    }
+
+    /// What kind of user it is.
+    #[must_use]
+    pub const fn user_type(&self) -> UserType {
+        self.user_type
+    }
+
+    /// Whether it may sign in, as far as this facet goes.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// Whether an administrator locked it.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// Whether its onboarding is completed.
+    #[must_use]
+    pub const fn is_onboarded(&self) -> bool {
+        self.onboarded
+    }
+
+    /// Whether it has a password, and of which kind.
+    #[must_use]
+    pub const fn password(&self) -> PasswordState {
+        self.password
+    }
+
+    /// The welcome link sent last.
+    #[must_use]
+    pub const fn welcome(&self) -> Option<&Welcome> {
+        self.welcome.as_ref()
+    }
+
+    /// The roles it holds.
+    #[must_use]
+    pub const fn roles(&self) -> &BTreeSet<RoleName> {
+        &self.roles
+    }
+
+    /// Its grants.
+    #[must_use]
+    pub const fn permissions(&self) -> &BTreeSet<Permission> {
+        &self.permissions
+    }
+
+    /// The companies it is linked to, and its properties there.
+    #[must_use]
+    pub const fn companies(&self) -> &BTreeMap<CompanyId, CompanyProperties> {
+        &self.companies
+    }
+
+    /// What outside the directory still needs it.
+    #[must_use]
+    pub const fn involvements(&self) -> &Involvements {
+        &self.involvements
+    }
+
+    /// Sessions that began before are not valid any more (R41).
+    #[must_use]
+    pub const fn sessions_valid_from(&self) -> Timestamp {
+        self.sessions_valid_from
+    }
+
+    /// When it was created.
+    #[must_use]
+    pub const fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// When it was changed last; what other services report does not change it.
+    #[must_use]
+    pub const fn modified_at(&self) -> Timestamp {
+        self.modified_at
+    }
+
+    /// Whether it is an administrator who can act: active, not locked, onboarded.
+    #[must_use]
+    pub const fn can_act_as_administrator(&self) -> bool {
+        matches!(self.user_type, UserType::Administrator)
+            && self.active
+            && !self.locked
+            && self.onboarded
+    }
+}
+
+impl UserEvent {
+    /// Whether another service reported it: it tells of the user's work and changes nothing of the user.
+    #[must_use]
+    pub const fn is_involvement(&self) -> bool {
+        match self {
+            Self::InvoiceQueued(_)
+            | Self::InvoiceDequeued(_)
+            | Self::InvoiceReviewed(_)
+            | Self::InvoiceReviewRetracted(_)
+            | Self::InvoiceSettled(_)
+            | Self::FlowTemplateLinked(_)
+            | Self::FlowTemplateUnlinked(_)
+            | Self::ReferenceLinked(_)
+            | Self::ReferenceUnlinked(_) => true,
+            Self::UserCreated(_)
+            | Self::UserActivated(_)
+            | Self::UserDeactivated(_)
+            | Self::UserLocked(_)
+            | Self::UserUnlocked(_)
+            | Self::UserDeleted(_)
+            | Self::WelcomeIssued(_)
+            | Self::UserRenamed(_)
+            | Self::UserSignatureChanged(_)
+            | Self::UserEmailChanged(_)
+            | Self::UserPhoneChanged(_)
+            | Self::UserMobilePhoneChanged(_)
+            | Self::UserLanguageChanged(_)
+            | Self::UserTypeChanged(_)
+            | Self::UserRolesSet(_)
+            | Self::UserPermissionsSet(_)
+            | Self::UserCompaniesAdded(_)
+            | Self::UserCompaniesRemoved(_)
+            | Self::UserSupervisorChanged(_)
+            | Self::UserShownAsAddressee(_) => false,
+        }
+    }
+}
+
+impl cqrs_es::Aggregate for User {
+    const TYPE: &'static str = "user";
+    type Command = UserCommand;
+    type Event = Recorded<UserEvent>;
+    type Error = UserError;
+    type Services = Surroundings;
+
+    async fn handle(
+        &mut self,
+        command: UserCommand,
+        services: &Surroundings,
+        sink: &cqrs_es::event_sink::EventSink<Self>,
+    ) -> Result<(), UserError> {
+        let decision = command.decide(&services.context(), self)?;
+        self.guards = decision.guards();
+        for event in decision.events {
+            sink.write(event, self).await;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, recorded: Recorded<UserEvent>) {
+        let at = recorded.time();
+        let modifies = !recorded.event.is_involvement();
+        recorded.event.apply_to(at, self);
+        if modifies {
+            self.change(|person| person.modified_at = at);
+        }
+    }
+}
