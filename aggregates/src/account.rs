@@ -86,6 +86,7 @@ struct Opened {
     id: AccountId,
     title: AccountTitle,
     at: Timestamp,
+    modified_at: Timestamp,
 }
 
 impl Account {
@@ -105,6 +106,12 @@ impl Account {
     #[must_use]
     pub fn created_at(&self) -> Option<Timestamp> {
         self.opened.as_ref().map(|opened| opened.at)
+    }
+
+    /// When it was changed last, once it exists.
+    #[must_use]
+    pub fn modified_at(&self) -> Option<Timestamp> {
+        self.opened.as_ref().map(|opened| opened.modified_at)
     }
 
     /// Its settings.
@@ -216,5 +223,8 @@ impl cqrs_es::Aggregate for Account {
     fn apply(&mut self, recorded: Recorded<AccountEvent>) {
         let at = recorded.time();
         recorded.event.apply_to(at, self);
+        if let Some(opened) = &mut self.opened {
+            opened.modified_at = at;
+        }
     }
 }

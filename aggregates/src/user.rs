@@ -349,13 +349,16 @@ impl Person {
         self.modified_at
     }
 
-    /// Whether it is an administrator who can act: active, not locked, onboarded.
+    /// Whether it can act: active, not locked, onboarded.
+    #[must_use]
+    pub const fn can_act(&self) -> bool {
+        self.active && !self.locked && self.onboarded
+    }
+
+    /// Whether it is an administrator who can act.
     #[must_use]
     pub const fn can_act_as_administrator(&self) -> bool {
-        matches!(self.user_type, UserType::Administrator)
-            && self.active
-            && !self.locked
-            && self.onboarded
+        matches!(self.user_type, UserType::Administrator) && self.can_act()
     }
 }
 

@@ -65,15 +65,6 @@ impl Account {
         none(missing.cloned(), CatalogueError::RolesNotFound)
     }
 
-    /// Refuses a module that the account does not have.
-    ///
-    /// # Errors
-    /// Names it.
-    pub fn must_have_module(&self, module: &ModuleName) -> Result<(), CatalogueError> {
-        let missing = std::iter::once(module).filter(|name| !self.modules.contains_key(*name));
-        none(missing.cloned(), CatalogueError::ModulesNotFound)
-    }
-
     /// Refuses companies that the account does not have.
     ///
     /// # Errors

@@ -74,6 +74,7 @@ impl Apply<Account> for AccountCreated {
             id: self.account_id,
             title: self.title,
             at,
+            modified_at: at,
         });
         account.settings = self.settings;
     }

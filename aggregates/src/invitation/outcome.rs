@@ -6,7 +6,9 @@ use super::{Invitation, InvitationError, Offer, Outcome};
 use crate::account::Account;
 use crate::domain::{Apply, Context, Decide, Decision, Timestamp};
 use crate::user::{CreateUser, NewCompany, PasswordState};
-use crate::values::{CompanyId, PersonName, Signature, TokenDigest, UserId};
+use crate::values::{
+    CompanyId, LanguageTag, PersonName, PhoneNumber, Signature, TokenDigest, UserId,
+};
 
 /// An invitation was accepted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +62,12 @@ pub struct Acceptance {
     pub first_name: PersonName,
     /// Last name.
     pub last_name: PersonName,
+    /// Phone.
+    pub phone: Option<PhoneNumber>,
+    /// Mobile phone.
+    pub mobile_phone: Option<PhoneNumber>,
+    /// Language.
+    pub language: Option<LanguageTag>,
     /// Whether a password is given.
     pub password: PasswordState,
 }
@@ -88,9 +96,9 @@ impl Offer {
             first_name: acceptance.first_name,
             last_name: acceptance.last_name,
             email,
-            phone: None,
-            mobile_phone: None,
-            language: None,
+            phone: acceptance.phone,
+            mobile_phone: acceptance.mobile_phone,
+            language: acceptance.language,
             user_type: self.user_type,
             active: true,
             password: acceptance.password,

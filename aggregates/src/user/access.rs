@@ -20,7 +20,9 @@ pub enum AccessDenial {
     NotOnboarded,
     /// The session began before sessions were ended.
     SessionsEnded,
-    /// It is not linked to the company.
+    /// The account has no such module.
+    ModuleUnknown,
+    /// It is not linked to the company, or the account has no such company.
     CompanyNotLinked,
     /// It has no grant on the module there.
     NoGrant,
@@ -37,6 +39,7 @@ impl AccessDenial {
             Self::PasswordChangeRequired => "PASSWORD_CHANGE_REQUIRED",
             Self::NotOnboarded => "NOT_ONBOARDED",
             Self::SessionsEnded => "SESSIONS_ENDED",
+            Self::ModuleUnknown => "MODULE_UNKNOWN",
             Self::CompanyNotLinked => "COMPANY_NOT_LINKED",
             Self::NoGrant => "NO_GRANT",
         }
@@ -68,7 +71,7 @@ impl Access {
 /// the session in question began, where there is one.
 ///
 /// # Errors
-/// When the account has no such user, module or company.
+/// When the account has no such user.
 pub fn check_access(
     account: &Account,
     user: &User,
@@ -79,8 +82,6 @@ pub fn check_access(
     if user.account_id().is_none() || user.account_id() != account.id() {
         return Err(UserError::NotFound);
     }
-    account.must_have_module(module)?;
-    account.must_have_companies(company)?;
     let person = match &user.state {
         State::NotYet => return Err(UserError::NotFound),
         State::Deleted(_) => return Ok(Access::of(vec![AccessDenial::Deleted])),
@@ -112,19 +113,29 @@ impl Person {
         module: &ModuleName,
         company: Option<CompanyId>,
     ) -> Vec<AccessDenial> {
-        match self.user_type {
-            UserType::Administrator => Vec::new(),
-            UserType::Standard => {
-                let unlinked = company.is_some_and(|id| !self.companies.contains_key(&id));
-                let granted = !account.is_administrator_only(module)
+        let known_module = account.modules().contains_key(module);
+        let known_company = company.is_none_or(|id| account.companies().contains_key(&id));
+        let (linked, granted) = match self.user_type {
+            UserType::Administrator => (true, true),
+            UserType::Standard => (
+                company.is_none_or(|id| self.companies.contains_key(&id)),
+                !account.is_administrator_only(module)
                     && self
                         .permissions
                         .iter()
-                        .any(|grant| grant.covers(module, company));
-                let unlinked = unlinked.then_some(AccessDenial::CompanyNotLinked);
-                let ungranted = (!granted).then_some(AccessDenial::NoGrant);
-                unlinked.into_iter().chain(ungranted).collect()
-            }
+                        .any(|grant| grant.covers(module, company)),
+            ),
+        };
+        let mut lacks = Vec::new();
+        if !known_module {
+            lacks.push(AccessDenial::ModuleUnknown);
         }
+        if !(known_company && linked) {
+            lacks.push(AccessDenial::CompanyNotLinked);
+        }
+        if known_module && !granted {
+            lacks.push(AccessDenial::NoGrant);
+        }
+        lacks
     }
 }

@@ -83,11 +83,11 @@ impl Blocker {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::OwnUser => "OWN_USER",
-            Self::PersonalQueueNotEmpty { .. } => "PERSONAL_QUEUE_NOT_EMPTY",
-            Self::ReferenceLinked { .. } => "REFERENCE_LINKED",
-            Self::FlowTemplateLinked { .. } => "FLOW_TEMPLATE_LINKED",
-            Self::InvoiceNotSettled { .. } => "INVOICE_NOT_SETTLED",
-            Self::SupervisesUsers { .. } => "SUPERVISES_USERS",
+            Self::PersonalQueueNotEmpty { .. } => "QUEUED_INVOICE",
+            Self::ReferenceLinked { .. } => "LINKED_REFERENCE",
+            Self::FlowTemplateLinked { .. } => "LINKED_FLOW_TEMPLATE",
+            Self::InvoiceNotSettled { .. } => "UNSETTLED_INVOICE",
+            Self::SupervisesUsers { .. } => "SUPERVISED_USER",
             Self::LastAdministrator => "LAST_ADMINISTRATOR",
         }
     }
