@@ -1,0 +1,39 @@
+//! The log: append, load, replay, follow, claims, and the sealing of personal data. It knows SQL, not users.
+//!
+//! - Positions are dense and in commit order; account numbers and revisions are dense in their account and stream.
+//! - An append happens as a whole or not at all, and nobody is told anything before that is certain.
+//! - Personal values leave this crate in the clear and reach a disk only sealed.
+//! - The two homes, [`sqlite`] and [`postgres`], differ in their SQL and in nothing a caller sees.
+
+mod append;
+mod clock;
+mod error;
+mod event;
+mod home;
+mod judge;
+mod keys;
+mod log;
+mod page;
+mod prepared;
+mod read;
+mod replay;
+mod sealer;
+mod sealing;
+pub mod sqlite;
+mod stored;
+mod stream;
+mod tail;
+mod writer;
+
+pub use append::{
+    Append, AppendError, Appended, Claim, ClaimKey, Conflict, HeldClaim, Holders, NewEvent,
+    Repeated, Request, Requirement, SideRow, StreamAppend, Violation,
+};
+pub use clock::{Clock, Timestamp};
+pub use error::{Cause, OpenError, StoreError};
+pub use event::{Metadata, Reason, RecordedEvent};
+pub use home::LogStatus;
+pub use keys::{MasterKey, MasterKeyError};
+pub use log::Log;
+pub use read::{Direction, Filter, Follow, ReadQuery};
+pub use stream::{NotAStream, StreamId};

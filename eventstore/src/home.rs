@@ -1,0 +1,57 @@
+//! What a home of the log offers to readers. The other half, for the writer, is [`crate::writer::Ledger`].
+
+use futures::future::BoxFuture;
+use postgres_es::PostgresEventRepository;
+use sqlite_es::SqliteEventRepository;
+
+use crate::append::Holders;
+use crate::clock::Timestamp;
+use crate::error::StoreError;
+use crate::judge::KeyState;
+use crate::keys::ClaimRow;
+use crate::page::Page;
+use crate::stored::StoredEvent;
+use crate::stream::StreamId;
+
+/// An answer of a home.
+pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// What is known of a log as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogStatus {
+    /// Where it lives: `sqlite` or `postgresql`.
+    pub home: &'static str,
+    /// The version of its tables.
+    pub schema_version: u32,
+    /// Its last position, which is also the number of its events.
+    pub head: u64,
+    /// The number of accounts with events.
+    pub accounts: u64,
+    /// The time of its last commit.
+    pub last_recorded_at: Option<Timestamp>,
+}
+
+/// cqrs-es' own repository on the log's table, for reading.
+pub(crate) enum Stock {
+    Sqlite(SqliteEventRepository),
+    Postgres(PostgresEventRepository),
+}
+
+/// The questions to the tables.
+pub(crate) trait Home: Send + Sync {
+    /// The last position that is committed. Sees every commit that was answered before the question.
+    fn head(&self) -> Answer<'_, u64>;
+    /// Whether nobody but this process writes.
+    fn sole_writer(&self) -> bool;
+    fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, Vec<StoredEvent>>;
+    /// The events of each stream after a revision, all out of one snapshot.
+    fn streams<'a>(&'a self, streams: &'a [(StreamId, u64)]) -> Answer<'a, Vec<Vec<StoredEvent>>>;
+    fn keys<'a>(&'a self, streams: &'a [StreamId]) -> Answer<'a, Vec<KeyState>>;
+    fn holders<'a>(&'a self, claims: &'a [ClaimRow]) -> Answer<'a, Vec<Holders>>;
+    fn shared<'a>(&'a self, account_id: &'a str, kind: &'a str) -> Answer<'a, Holders>;
+    fn side_row<'a>(&'a self, stream: &'a StreamId, kind: &'a str) -> Answer<'a, Option<Vec<u8>>>;
+    fn recorded_at(&self, position: u64) -> Answer<'_, Option<Timestamp>>;
+    fn status(&self) -> Answer<'_, LogStatus>;
+    fn stock(&self) -> Stock;
+    fn close(&self) -> BoxFuture<'_, ()>;
+}

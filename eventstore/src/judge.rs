@@ -1,0 +1,423 @@
+//! The verdict on each append of a batch, from facts that were read after the log was locked.
+//!
+//! Pure, and the same for both homes. The appends of a batch see each other's effects: what is accepted changes the
+//! facts that the next one is judged by, and adds to what will be written.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use crate::append::{AppendError, Conflict, Holders, Repeated, Violation};
+use crate::clock::Timestamp;
+use crate::keys::ClaimRow;
+use crate::prepared::{Ask, Held, KeyUse, Prepared, PreparedStream};
+use crate::stream::StreamId;
+
+/// How many owners are named.
+pub(crate) const NAMED: usize = 100;
+
+/// How long a request id is remembered.
+pub(crate) const REMEMBERED: TimeDelta = TimeDelta::days(7);
+
+/// What must be known to judge a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    pub(crate) streams: Vec<StreamId>,
+    pub(crate) keys: Vec<StreamId>,
+    pub(crate) accounts: Vec<String>,
+    pub(crate) claims: Vec<ClaimRow>,
+    pub(crate) members: Vec<Held>,
+    pub(crate) requests: Vec<(String, Uuid)>,
+    pub(crate) shared: Vec<(String, String)>,
+}
+
+impl Questions {
+    pub(crate) fn of<'a>(batch: impl Iterator<Item = &'a Prepared> + Clone) -> Self {
+        let streams = batch.clone().flat_map(|append| &append.streams);
+        let asks = batch.clone().flat_map(|append| &append.require);
+        let claims: BTreeSet<_> = asks.clone().filter_map(|r| r.ask.row()).collect();
+        let moved = batch
+            .clone()
+            .flat_map(|append| append.release.iter().chain(&append.take))
+            .filter(|held| claims.contains(&held.row));
+        let members: BTreeSet<_> = asks
+            .clone()
+            .flat_map(|r| r.ask.owners())
+            .chain(moved)
+            .collect();
+        // A stream that must not exist has no key either.
+        let keys: BTreeSet<_> = streams
+            .clone()
+            .filter(|s| s.expected_revision > 0)
+            .filter(|s| matches!(s.key, KeyUse::Held(_) | KeyUse::New(_)))
+            .map(|s| &s.stream)
+            .chain(batch.clone().flat_map(|a| &a.side).map(|row| &row.stream))
+            .collect();
+        let shared: BTreeSet<_> = asks
+            .filter_map(|r| match &r.ask {
+                Ask::Unshared { account_id, kind } => Some((account_id.clone(), kind.clone())),
+                Ask::Free(_)
+                | Ask::FreeBut(_)
+                | Ask::HeldBy(_)
+                | Ask::Another(_)
+                | Ask::Exactly(..) => None,
+            })
+            .collect();
+        Self {
+            streams: distinct(streams.clone().map(|s| &s.stream)),
+            accounts: distinct(
+                streams
+                    .filter(|s| !s.events.is_empty())
+                    .map(|s| &s.account_id),
+            ),
+            requests: batch.filter_map(Prepared::request_key).collect(),
+            keys: keys.into_iter().cloned().collect(),
+            claims: claims.into_iter().cloned().collect(),
+            members: members.into_iter().cloned().collect(),
+            shared: shared.into_iter().collect(),
+        }
+    }
+}
+
+fn distinct<'a, T: Ord + Clone + 'a>(items: impl Iterator<Item = &'a T>) -> Vec<T> {
+    let set: BTreeSet<_> = items.collect();
+    set.into_iter().cloned().collect()
+}
+
+/// A stream's key as the table has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum KeyState {
+    #[default]
+    Absent,
+    Present(Vec<u8>),
+    Destroyed,
+}
+
+/// A request that was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequestRow {
+    pub(crate) digest: Vec<u8>,
+    pub(crate) repeated: Repeated,
+}
+
+/// The answers to [`Questions`]; what is missing is not there.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// The last position of the log.
+    pub(crate) position: u64,
+    /// The time of this batch, not before the last one's.
+    pub(crate) now: Timestamp,
+    pub(crate) revisions: HashMap<StreamId, u64>,
+    pub(crate) keys: HashMap<StreamId, KeyState>,
+    pub(crate) accounts: HashMap<String, u64>,
+    pub(crate) claims: HashMap<ClaimRow, Holders>,
+    pub(crate) members: HashSet<Held>,
+    pub(crate) requests: HashMap<(String, Uuid), RequestRow>,
+    pub(crate) shared: HashMap<(String, String), Holders>,
+}
+
+/// Where an accepted event goes; the indexes name it in the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) append: usize,
+    pub(crate) stream: usize,
+    pub(crate) event: usize,
+    pub(crate) position: u64,
+    pub(crate) commit_position: u64,
+    pub(crate) account_number: u64,
+}
+
+/// What the accepted appends of a batch change, each row once.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) events: Vec<Placed>,
+    /// The last number of each account that got events.
+    pub(crate) accounts: BTreeMap<String, u64>,
+    /// Whether each claim is held in the end.
+    pub(crate) claims: BTreeMap<Held, bool>,
+    /// New keys, and streams whose key and side rows go.
+    pub(crate) keys: BTreeMap<StreamId, Option<Vec<u8>>>,
+    pub(crate) side: BTreeMap<(StreamId, String), Option<Vec<u8>>>,
+    pub(crate) requests: BTreeMap<(String, Uuid), RequestRow>,
+    /// The head after the batch.
+    pub(crate) position: u64,
+    pub(crate) recorded_at: Timestamp,
+}
+
+impl Writes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+            && self.claims.is_empty()
+            && self.keys.is_empty()
+            && self.side.is_empty()
+            && self.requests.is_empty()
+    }
+
+    pub(crate) fn forgets(&self) -> bool {
+        self.keys.values().any(Option::is_none)
+    }
+}
+
+/// What becomes of one append.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is part of what will be written.
+    Accepted { first: u64, last: u64 },
+    /// It is not.
+    Refused(AppendError),
+    /// It was sealed with a key that is no longer the stream's; it is to be sealed again.
+    KeyMoved,
+}
+
+/// Judges a batch, append after append.
+pub(crate) struct Judge {
+    facts: Facts,
+    writes: Writes,
+}
+
+impl Judge {
+    pub(crate) fn new(facts: Facts) -> Self {
+        let writes = Writes {
+            position: facts.position,
+            recorded_at: facts.now,
+            ..Writes::default()
+        };
+        Self { facts, writes }
+    }
+
+    pub(crate) fn finish(self) -> Writes {
+        self.writes
+    }
+
+    /// Judges the append at `index` of the batch.
+    pub(crate) fn judge(&mut self, index: usize, append: &Prepared) -> Verdict {
+        if let Err(error) = self
+            .not_repeated(append)
+            .and_then(|()| self.not_moved(append))
+        {
+            return Verdict::Refused(error);
+        }
+        match self.keys(append) {
+            Err(verdict) => return verdict,
+            Ok(()) => {}
+        }
+        let violations = self.violations(append);
+        if !violations.is_empty() {
+            return Verdict::Refused(AppendError::Refused(violations));
+        }
+        self.accept(index, append)
+    }
+
+    fn not_repeated(&self, append: &Prepared) -> Result<(), AppendError> {
+        let (Some(key), Some(request)) = (append.request_key(), &append.request) else {
+            return Ok(());
+        };
+        match self.facts.requests.get(&key) {
+            Some(row) if row.repeated.recorded_at + REMEMBERED > self.facts.now => {
+                Err(if row.digest == request.digest {
+                    AppendError::Repeated(row.repeated.clone())
+                } else {
+                    AppendError::RequestReused
+                })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn not_moved(&self, append: &Prepared) -> Result<(), AppendError> {
+        let conflicts: Vec<_> = append
+            .streams
+            .iter()
+            .map(|stream| Conflict {
+                stream: stream.stream.clone(),
+                expected: stream.expected_revision,
+                actual: self
+                    .facts
+                    .revisions
+                    .get(&stream.stream)
+                    .copied()
+                    .unwrap_or(0),
+            })
+            .filter(|conflict| conflict.expected != conflict.actual)
+            .collect();
+        if conflicts.is_empty() {
+            Ok(())
+        } else {
+            Err(AppendError::Conflict(conflicts))
+        }
+    }
+
+    fn keys(&self, append: &Prepared) -> Result<(), Verdict> {
+        let forgotten =
+            |stream: &StreamId| Err(Verdict::Refused(AppendError::Forgotten(stream.clone())));
+        for stream in &append.streams {
+            let state = self.key(&stream.stream);
+            match (&stream.key, state) {
+                (KeyUse::Forgotten, _) => return forgotten(&stream.stream),
+                (KeyUse::None, _) | (KeyUse::New(_), KeyState::Absent) => {}
+                (KeyUse::Held(used), KeyState::Present(kept)) if used == kept => {}
+                (KeyUse::Held(_) | KeyUse::New(_), _) => return Err(Verdict::KeyMoved),
+            }
+        }
+        for row in &append.side {
+            if row.value.is_some() && *self.key(&row.stream) == KeyState::Destroyed {
+                return forgotten(&row.stream);
+            }
+        }
+        Ok(())
+    }
+
+    fn key(&self, stream: &StreamId) -> &KeyState {
+        self.facts.keys.get(stream).unwrap_or(&KeyState::Absent)
+    }
+
+    fn violations(&self, append: &Prepared) -> Vec<Violation> {
+        append
+            .require
+            .iter()
+            .filter(|required| !self.holds(&required.ask))
+            .map(|required| Violation {
+                requirement: required.requirement.clone(),
+                holders: self.holders(&required.ask),
+            })
+            .collect()
+    }
+
+    fn holds(&self, ask: &Ask) -> bool {
+        let count = |row: &ClaimRow| {
+            self.facts
+                .claims
+                .get(row)
+                .map_or(0, |holders| holders.count)
+        };
+        let member = |held: &Held| self.facts.members.contains(held);
+        let others = |held: &Held| count(&held.row).saturating_sub(u64::from(member(held)));
+        match ask {
+            Ask::Free(row) => count(row) == 0,
+            Ask::FreeBut(held) => others(held) == 0,
+            Ask::HeldBy(held) => member(held),
+            Ask::Another(held) => others(held) > 0,
+            Ask::Exactly(row, owners) => {
+                count(row) == owners.len() as u64 && owners.iter().all(member)
+            }
+            Ask::Unshared { .. } => self.holders(ask).count == 0,
+        }
+    }
+
+    fn holders(&self, ask: &Ask) -> Holders {
+        let found = match ask {
+            Ask::Unshared { account_id, kind } => {
+                self.facts.shared.get(&(account_id.clone(), kind.clone()))
+            }
+            Ask::Free(row) | Ask::Exactly(row, _) => self.facts.claims.get(row),
+            Ask::FreeBut(held) | Ask::HeldBy(held) | Ask::Another(held) => {
+                self.facts.claims.get(&held.row)
+            }
+        };
+        found.cloned().unwrap_or_default()
+    }
+
+    fn accept(&mut self, index: usize, append: &Prepared) -> Verdict {
+        let before = self.writes.position;
+        let last = before + append.events() as u64;
+        for (number, stream) in append.streams.iter().enumerate() {
+            self.place(index, number, stream, last);
+        }
+        for held in &append.release {
+            self.hold(held, false);
+        }
+        for held in &append.take {
+            self.hold(held, true);
+        }
+        for row in &append.side {
+            if *self.key(&row.stream) != KeyState::Destroyed {
+                let key = (row.stream.clone(), row.kind.clone());
+                self.writes.side.insert(key, row.value.clone());
+            }
+        }
+        let first = if last > before { before + 1 } else { before };
+        if let (Some(key), Some(request)) = (append.request_key(), &append.request) {
+            let row = RequestRow {
+                digest: request.digest.to_vec(),
+                repeated: Repeated {
+                    first_position: first,
+                    last_position: last,
+                    recorded_at: self.facts.now,
+                    outcome: request.outcome.clone(),
+                },
+            };
+            self.facts.requests.insert(key.clone(), row.clone());
+            self.writes.requests.insert(key, row);
+        }
+        Verdict::Accepted { first, last }
+    }
+
+    fn place(&mut self, append: usize, number: usize, stream: &PreparedStream, last: u64) {
+        for event in 0..stream.events.len() {
+            self.writes.position += 1;
+            let account = self
+                .facts
+                .accounts
+                .entry(stream.account_id.clone())
+                .or_default();
+            *account += 1;
+            self.writes.events.push(Placed {
+                append,
+                stream: number,
+                event,
+                position: self.writes.position,
+                commit_position: last,
+                account_number: *account,
+            });
+            self.writes
+                .accounts
+                .insert(stream.account_id.clone(), *account);
+        }
+        let revision = stream.expected_revision + stream.events.len() as u64;
+        self.facts.revisions.insert(stream.stream.clone(), revision);
+        if stream.forget {
+            self.writes
+                .side
+                .retain(|(owner, _), _| *owner != stream.stream);
+            self.writes.keys.insert(stream.stream.clone(), None);
+            self.facts
+                .keys
+                .insert(stream.stream.clone(), KeyState::Destroyed);
+        } else if let KeyUse::New(wrapped) = &stream.key {
+            self.writes
+                .keys
+                .insert(stream.stream.clone(), Some(wrapped.clone()));
+            self.facts
+                .keys
+                .insert(stream.stream.clone(), KeyState::Present(wrapped.clone()));
+        }
+    }
+
+    fn hold(&mut self, held: &Held, holds: bool) {
+        self.writes.claims.insert(held.clone(), holds);
+        let changed = if holds {
+            self.facts.members.insert(held.clone())
+        } else {
+            self.facts.members.remove(held)
+        };
+        if !changed {
+            return;
+        }
+        let holders = self.facts.claims.entry(held.row.clone()).or_default();
+        let place = holders.owners.binary_search(&held.owner);
+        match (holds, place) {
+            (true, Err(place)) => {
+                holders.count += 1;
+                holders.owners.insert(place, held.owner.clone());
+                holders.owners.truncate(NAMED);
+            }
+            (false, Ok(place)) => {
+                holders.count = holders.count.saturating_sub(1);
+                holders.owners.remove(place);
+            }
+            (false, Err(_)) => holders.count = holders.count.saturating_sub(1),
+            (true, Ok(_)) => {}
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Keys: the master key, what it wraps, and the digests that need a key.
+//!
+//! Nothing here prints a key, and every key is wiped from memory when it is dropped.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac as _};
+use rand::RngCore as _;
+use sha2::Sha256;
+use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
+
+use crate::append::{Claim, ClaimKey};
+use crate::stream::StreamId;
+
+const NONCE: usize = 24;
+
+/// The key that wraps every other key of a log. Kept by the operator, never stored in the log.
+#[derive(Clone, ZeroizeOnDrop)]
+pub struct MasterKey([u8; 32]);
+
+/// A master key that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterKeyError {
+    /// The file.
+    #[error("the master key file {path} cannot be used")]
+    File {
+        /// Its path.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The text.
+    #[error("a master key is 32 bytes in base64")]
+    Malformed,
+}
+
+impl MasterKey {
+    /// A new random key.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(random())
+    }
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// When the text is not 32 bytes in base64.
+    pub fn from_base64(text: &str) -> Result<Self, MasterKeyError> {
+        let mut bytes = STANDARD
+            .decode(text.trim())
+            .map_err(|_| MasterKeyError::Malformed)?;
+        let key = bytes.as_slice().try_into().map(Self);
+        bytes.zeroize();
+        key.map_err(|_| MasterKeyError::Malformed)
+    }
+
+    /// Reads a file that holds the text form.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds something else.
+    pub fn from_file(path: &Path) -> Result<Self, MasterKeyError> {
+        let text = std::fs::read_to_string(path).map_err(|source| file_error(path, source))?;
+        Self::from_base64(&Zeroizing::new(text))
+    }
+
+    /// Writes the text form to a new file that only its owner can read. An existing file is never touched.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be written.
+    pub fn write_new(&self, path: &Path) -> Result<(), MasterKeyError> {
+        let mut text = Zeroizing::new(STANDARD.encode(self.0));
+        text.push('\n');
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()
+            })
+            .and_then(|()| match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => {
+                    std::fs::File::open(folder)?.sync_all()
+                }
+                _ => Ok(()),
+            })
+            .map_err(|source| file_error(path, source))
+    }
+
+    /// Encrypts a key under this one, bound to the name of what it is for.
+    pub(crate) fn wrap(&self, name: &str, secret: &Secret) -> Vec<u8> {
+        let nonce: [u8; NONCE] = random();
+        let payload = Payload {
+            msg: &secret.0,
+            aad: name.as_bytes(),
+        };
+        let mut wrapped = nonce.to_vec();
+        // XChaCha20-Poly1305 fails above 256 GiB only; an empty text would not unwrap again.
+        wrapped.extend(
+            self.cipher()
+                .encrypt(XNonce::from_slice(&nonce), payload)
+                .unwrap_or_default(),
+        );
+        wrapped
+    }
+
+    /// Decrypts a wrapped key; `None` where it was wrapped by another master key or for something else.
+    pub(crate) fn unwrap(&self, name: &str, wrapped: &[u8]) -> Option<Secret> {
+        let (nonce, sealed) = wrapped.split_at_checked(NONCE)?;
+        let payload = Payload {
+            msg: sealed,
+            aad: name.as_bytes(),
+        };
+        let bytes = Zeroizing::new(
+            self.cipher()
+                .decrypt(XNonce::from_slice(nonce), payload)
+                .ok()?,
+        );
+        Some(Secret(bytes.as_slice().try_into().ok()?))
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&self.0).into())
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey")
+    }
+}
+
+fn file_error(path: &Path, source: std::io::Error) -> MasterKeyError {
+    MasterKeyError::File {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::thread_rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+/// A key that the master key wraps.
+#[derive(Clone, ZeroizeOnDrop)]
+pub(crate) struct Secret([u8; 32]);
+
+impl Secret {
+    pub(crate) fn generate() -> Self {
+        Self(random())
+    }
+
+    pub(crate) fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&self.0).into())
+    }
+
+    fn mac(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        // HMAC takes keys of any length, so this cannot be `None`.
+        let Ok(mut mac) = <Hmac<Sha256> as hmac::Mac>::new_from_slice(&self.0) else {
+            return [0; 32];
+        };
+        for part in std::iter::once(purpose.as_bytes()).chain(parts.iter().copied()) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// What a stream's key is bound to.
+pub(crate) fn stream_key_name(stream: &StreamId) -> String {
+    format!("rollbook stream key {stream}")
+}
+
+/// The names of the log's own keys in its table.
+pub(crate) const CHECK: &str = "check";
+pub(crate) const CLAIMS: &str = "claims";
+pub(crate) const TOKENS: &str = "tokens";
+
+fn log_key_name(name: &str) -> String {
+    format!("rollbook log key {name}")
+}
+
+/// The keys a log works with. The claim and token keys are random and outlive every master key.
+#[derive(Clone)]
+pub(crate) struct LogKeys {
+    pub(crate) master: MasterKey,
+    claims: Secret,
+    tokens: Secret,
+}
+
+impl LogKeys {
+    /// Makes the keys of a new log: rows of name and wrapped key.
+    pub(crate) fn create(master: &MasterKey) -> Vec<(&'static str, Vec<u8>)> {
+        [CHECK, CLAIMS, TOKENS]
+            .into_iter()
+            .map(|name| (name, master.wrap(&log_key_name(name), &Secret::generate())))
+            .collect()
+    }
+
+    /// Unwraps the keys; `None` with another master key.
+    pub(crate) fn open(master: MasterKey, rows: &[(String, Vec<u8>)]) -> Option<Self> {
+        let find = |name: &str| {
+            let (_, wrapped) = rows.iter().find(|(found, _)| found == name)?;
+            master.unwrap(&log_key_name(name), wrapped)
+        };
+        find(CHECK)?;
+        let claims = find(CLAIMS)?;
+        let tokens = find(TOKENS)?;
+        Some(Self {
+            master,
+            claims,
+            tokens,
+        })
+    }
+
+    pub(crate) fn digest(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        self.claims.mac(purpose, parts)
+    }
+
+    pub(crate) fn token(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        self.tokens.mac(purpose, parts)
+    }
+
+    /// The row of a claim: a personal key becomes a keyed hash. The first character tells the two apart.
+    pub(crate) fn claim_row(&self, claim: &Claim) -> ClaimRow {
+        let key = match &claim.key {
+            ClaimKey::Plain(key) => format!("={key}"),
+            ClaimKey::Personal(key) => {
+                let parts = [
+                    claim.account_id.as_bytes(),
+                    claim.kind.as_bytes(),
+                    key.as_bytes(),
+                ];
+                format!("#{}", hex::encode(self.digest("claim", &parts)))
+            }
+        };
+        ClaimRow {
+            account_id: claim.account_id.clone(),
+            kind: claim.kind.clone(),
+            key,
+        }
+    }
+
+    /// A new key for a stream, and its wrapped form.
+    pub(crate) fn new_stream_key(&self, stream: &StreamId) -> (Secret, Vec<u8>) {
+        let key = Secret::generate();
+        let wrapped = self.master.wrap(&stream_key_name(stream), &key);
+        (key, wrapped)
+    }
+
+    pub(crate) fn stream_key(&self, stream: &StreamId, wrapped: &[u8]) -> Option<Secret> {
+        self.master.unwrap(&stream_key_name(stream), wrapped)
+    }
+}
+
+/// A claim as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ClaimRow {
+    pub(crate) account_id: String,
+    pub(crate) kind: String,
+    pub(crate) key: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_unwrapped_only_by_its_master_key_and_for_its_name() {
+        let master = MasterKey::generate();
+        let wrapped = master.wrap("a", &Secret([7; 32]));
+        assert_eq!(master.unwrap("a", &wrapped).unwrap().0, [7; 32]);
+        assert!(master.unwrap("b", &wrapped).is_none());
+        assert!(MasterKey::generate().unwrap("a", &wrapped).is_none());
+        assert!(master.unwrap("a", &wrapped[..10]).is_none());
+    }
+
+    #[test]
+    fn a_master_key_file_is_private_and_never_overwritten() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let key = MasterKey::generate();
+        key.write_new(&path).unwrap();
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(MasterKey::from_file(&path).unwrap().0, key.0);
+        assert!(MasterKey::generate().write_new(&path).is_err());
+        assert!(MasterKey::from_base64("c2hvcnQ=").is_err());
+    }
+
+    #[test]
+    fn digests_depend_on_key_purpose_and_the_bounds_of_parts() {
+        let master = MasterKey::generate();
+        let rows: Vec<_> = LogKeys::create(&master)
+            .into_iter()
+            .map(|(name, wrapped)| (name.to_owned(), wrapped))
+            .collect();
+        let keys = LogKeys::open(master.clone(), &rows).unwrap();
+        assert!(LogKeys::open(MasterKey::generate(), &rows).is_none());
+        assert_eq!(keys.digest("p", &[b"ab"]), keys.digest("p", &[b"ab"]));
+        assert_ne!(keys.digest("p", &[b"ab"]), keys.digest("p", &[b"a", b"b"]));
+        assert_ne!(keys.digest("p", &[b"ab"]), keys.digest("q", &[b"ab"]));
+        assert_ne!(keys.digest("p", &[b"ab"]), keys.token("p", &[b"ab"]));
+    }
+
+    #[test]
+    fn r62_a_personal_claim_key_is_stored_as_a_hash_of_account_kind_and_key() {
+        let master = MasterKey::generate();
+        let rows: Vec<_> = LogKeys::create(&master)
+            .into_iter()
+            .map(|(name, wrapped)| (name.to_owned(), wrapped))
+            .collect();
+        let keys = LogKeys::open(master, &rows).unwrap();
+        let claim = |account: &str, key| Claim {
+            account_id: account.into(),
+            kind: "email".into(),
+            key,
+        };
+        let row = keys.claim_row(&claim("acme", ClaimKey::Personal("anna".into())));
+        assert!(!row.key.contains("anna"));
+        assert_eq!(
+            row,
+            keys.claim_row(&claim("acme", ClaimKey::Personal("anna".into())))
+        );
+        assert_ne!(
+            row.key,
+            keys.claim_row(&claim("other", ClaimKey::Personal("anna".into())))
+                .key
+        );
+        assert_eq!(
+            keys.claim_row(&claim("acme", ClaimKey::Plain("#x".into())))
+                .key,
+            "=#x"
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! The embedded home: one SQLite file of the data directory, which one process has at a time.
+//!
+//! One connection writes and checkpoints the file; every other one only reads. What is deleted is overwritten, and a
+//! commit that forgets a stream is not answered before the write-ahead log is empty, so that no key outlives it there.
+
+mod directory;
+mod ledger;
+mod reader;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::clock::{Clock, timestamp};
+use crate::error::OpenError;
+use crate::keys::{LogKeys, MasterKey};
+use crate::log::{Log, QUEUE};
+use crate::tail::Tail;
+use crate::writer;
+use directory::Directory;
+use ledger::SqliteLedger;
+use reader::SqliteHome;
+
+/// The name of the file in the data directory.
+pub const FILE: &str = "log.sqlite";
+
+/// Each text takes the tables from its number's version to the next.
+const MIGRATIONS: [&str; 1] = [include_str!("sqlite/migrations/0001_log.sql")];
+
+/// The version of the tables that this program reads and writes.
+const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// Opens the log of a data directory; makes both where they are not there yet.
+///
+/// The directory is locked until the log is closed or its last clone is dropped.
+///
+/// # Errors
+/// When another process has the directory, the master key is not the log's, or a file cannot be used.
+pub async fn open(data_dir: &Path, keys: MasterKey, clock: Clock) -> Result<Log, OpenError> {
+    let data_dir = data_dir.to_owned();
+    let opened = tokio::task::spawn_blocking(move || open_blocking(&data_dir, keys, clock)).await;
+    opened.map_err(|error| OpenError::unavailable("opening was cut off", error))?
+}
+
+fn open_blocking(data_dir: &Path, master: MasterKey, clock: Clock) -> Result<Log, OpenError> {
+    let directory = Directory::lock(data_dir)?;
+    let file = data_dir.join(FILE);
+    let failed = |error| OpenError::unavailable(file.display().to_string(), error);
+    let mut connection = connect(&file).map_err(failed)?;
+    migrate(&mut connection, &master)?;
+    // What a process that died in the middle of an erasure left in the write-ahead log goes before anybody is served.
+    ledger::truncate_wal(&connection).map_err(failed)?;
+    let keys = read_keys(&connection, master)?;
+    let (id, head) = connection
+        .query_row("SELECT log_id, position FROM log_head", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
+        })
+        .map_err(failed)?;
+    let id = Uuid::parse_str(&id).map_err(|error| OpenError::unavailable("the log's id", error))?;
+
+    let tail = Arc::new(Tail::new(head));
+    let home = Arc::new(SqliteHome::open(&file, tail.clone()).map_err(failed)?);
+    let (queue, jobs) = mpsc::channel(QUEUE);
+    let ledger = SqliteLedger::new(connection, clock.clone(), directory);
+    let writer = writer::run(ledger, jobs, tail.clone());
+    std::thread::Builder::new()
+        .name("log writer".to_owned())
+        .spawn(move || futures::executor::block_on(writer))
+        .map_err(|error| OpenError::unavailable("the writer's thread", error))?;
+    Ok(Log::new(id, keys, home, queue, tail, clock))
+}
+
+/// The one connection that writes.
+fn connect(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "cache_size", -32_000)?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Brings the tables to this program's version, and fills those of a new log.
+fn migrate(connection: &mut Connection, master: &MasterKey) -> Result<(), OpenError> {
+    let failed = |error| OpenError::unavailable("the tables of the log", error);
+    let found: u32 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(failed)?;
+    if found > SCHEMA_VERSION {
+        return Err(OpenError::SchemaVersion {
+            found,
+            needed: SCHEMA_VERSION,
+        });
+    }
+    let transaction = connection.transaction().map_err(failed)?;
+    for migration in MIGRATIONS.iter().skip(found as usize) {
+        transaction.execute_batch(migration).map_err(failed)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", SCHEMA_VERSION)
+        .map_err(failed)?;
+    let made: Option<u32> = transaction
+        .query_row("SELECT only FROM log_head", [], |row| row.get(0))
+        .optional()
+        .map_err(failed)?;
+    if made.is_none() {
+        let created = LogKeys::create(master);
+        transaction
+            .execute(
+                "INSERT INTO log_head (only, log_id, position, last_at) VALUES (1, ?1, 0, 0)",
+                [Uuid::now_v7().to_string()],
+            )
+            .map_err(failed)?;
+        for (name, wrapped) in created {
+            transaction
+                .execute(
+                    "INSERT INTO log_keys (name, wrapped) VALUES (?1, ?2)",
+                    (name, wrapped),
+                )
+                .map_err(failed)?;
+        }
+    }
+    transaction.commit().map_err(failed)
+}
+
+fn read_keys(connection: &Connection, master: MasterKey) -> Result<LogKeys, OpenError> {
+    let rows = || -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+        connection
+            .prepare("SELECT name, wrapped FROM log_keys")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
+    };
+    let rows = rows().map_err(|error| OpenError::unavailable("the keys of the log", error))?;
+    LogKeys::open(master, &rows).ok_or(OpenError::WrongMasterKey)
+}
+
+/// A time as it is stored.
+fn time(micros: i64) -> crate::clock::Timestamp {
+    timestamp(micros)
+}

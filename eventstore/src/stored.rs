@@ -1,0 +1,214 @@
+//! An event as its row has it, and the way from there to a reader.
+
+use std::collections::HashMap;
+
+use chacha20poly1305::XChaCha20Poly1305;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::Timestamp;
+use crate::error::StoreError;
+use crate::event::{Metadata, Reason, RecordedEvent};
+use crate::keys::LogKeys;
+use crate::sealing::{self, Bound, RECORDED_AT, Sealed};
+use crate::stream::StreamId;
+
+const SEALED_REASON: &str = "$reason";
+const REASON_COMMITMENT: &str = "$reason_commitment";
+
+/// A row of the table of events, with the wrapped key of its stream as it was in the same snapshot.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredEvent {
+    pub(crate) position: u64,
+    pub(crate) commit_position: u64,
+    pub(crate) account_id: String,
+    pub(crate) account_number: u64,
+    pub(crate) stream: StreamId,
+    pub(crate) revision: u64,
+    pub(crate) event_type: String,
+    pub(crate) event_version: String,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) forgets: bool,
+    pub(crate) payload: String,
+    pub(crate) metadata: String,
+    pub(crate) wrapped: Option<Vec<u8>>,
+}
+
+impl StoredEvent {
+    /// See [`RecordedEvent::hash`].
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        let mut hash = EventHash::default();
+        hash.number(self.position)
+            .number(self.commit_position)
+            .text(&self.account_id)
+            .number(self.account_number)
+            .text(&self.stream.aggregate_type)
+            .text(&self.stream.aggregate_id)
+            .number(self.revision)
+            .text(&self.event_type)
+            .text(&self.event_version)
+            .number(self.recorded_at.timestamp_micros().cast_unsigned())
+            .number(u64::from(self.forgets))
+            .text(&self.payload)
+            .text(&self.metadata);
+        hash.0.finalize().into()
+    }
+}
+
+/// The hash over what is stored of an event that a reader already has in another form.
+pub(crate) fn hash_of(event: &RecordedEvent, payload: &str, metadata: &str) -> [u8; 32] {
+    let mut hash = EventHash::default();
+    hash.number(event.position)
+        .number(event.commit_position)
+        .text(&event.account_id)
+        .number(event.account_number)
+        .text(&event.stream.aggregate_type)
+        .text(&event.stream.aggregate_id)
+        .number(event.revision)
+        .text(&event.event_type)
+        .text(&event.event_version)
+        .number(event.recorded_at.timestamp_micros().cast_unsigned())
+        .number(u64::from(event.forgets))
+        .text(payload)
+        .text(metadata);
+    hash.0.finalize().into()
+}
+
+#[derive(Default)]
+struct EventHash(Sha256);
+
+impl EventHash {
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.0.update(number.to_be_bytes());
+        self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.number(text.len() as u64);
+        self.0.update(text);
+        self
+    }
+}
+
+/// The ciphers of one page, so that a stream's key is unwrapped once a page and kept no longer.
+pub(crate) struct PageKeys<'a> {
+    keys: &'a LogKeys,
+    ciphers: HashMap<StreamId, XChaCha20Poly1305>,
+}
+
+impl<'a> PageKeys<'a> {
+    pub(crate) fn new(keys: &'a LogKeys) -> Self {
+        Self {
+            keys,
+            ciphers: HashMap::new(),
+        }
+    }
+
+    fn cipher(
+        &mut self,
+        stream: &StreamId,
+        wrapped: Option<&[u8]>,
+    ) -> Result<Option<&XChaCha20Poly1305>, StoreError> {
+        let Some(wrapped) = wrapped else {
+            return Ok(None);
+        };
+        if !self.ciphers.contains_key(stream) {
+            let key = self.keys.stream_key(stream, wrapped).ok_or_else(|| {
+                StoreError::Corrupt(format!("the key of {stream} cannot be unwrapped"))
+            })?;
+            self.ciphers.insert(stream.clone(), key.cipher());
+        }
+        Ok(self.ciphers.get(stream))
+    }
+
+    /// Opens a row as far as its key allows.
+    pub(crate) fn open(&mut self, stored: StoredEvent) -> Result<RecordedEvent, StoreError> {
+        let hash = stored.hash();
+        let position = stored.position;
+        let corrupt = |what: String| StoreError::Corrupt(format!("position {position}: {what}"));
+        let mut payload: Value =
+            serde_json::from_str(&stored.payload).map_err(|error| corrupt(error.to_string()))?;
+        let bound = Bound {
+            stream: &stored.stream,
+            revision: stored.revision,
+            event_type: &stored.event_type,
+        };
+        let cipher = self.cipher(&stored.stream, stored.wrapped.as_deref())?;
+        sealing::unseal(&mut payload, bound, cipher).map_err(|error| corrupt(error.to_string()))?;
+        date(&mut payload, stored.recorded_at);
+        let (metadata, reason) = read_metadata(&stored.metadata, bound, cipher).map_err(corrupt)?;
+        Ok(RecordedEvent {
+            position,
+            commit_position: stored.commit_position,
+            account_id: stored.account_id,
+            account_number: stored.account_number,
+            revision: stored.revision,
+            event_version: stored.event_version,
+            recorded_at: stored.recorded_at,
+            forgets: stored.forgets,
+            stream: stored.stream,
+            event_type: stored.event_type,
+            metadata,
+            reason,
+            payload,
+            hash,
+        })
+    }
+}
+
+/// Adds to an event the time that its row has.
+pub(crate) fn date(payload: &mut Value, recorded_at: Timestamp) {
+    if let Value::Object(map) = payload {
+        let text = recorded_at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        map.insert(RECORDED_AT.to_owned(), Value::from(text));
+    }
+}
+
+/// The metadata as it is stored: a flat map of texts, as cqrs-es reads it.
+pub(crate) fn write_metadata(metadata: &Metadata, reason: Option<Sealed>) -> String {
+    let mut map = Map::new();
+    map.insert("actor".into(), metadata.actor.clone().into());
+    map.insert("service".into(), metadata.service.clone().into());
+    if let Some(request_id) = &metadata.request_id {
+        map.insert("request_id".into(), request_id.clone().into());
+    }
+    if let Some(trace_id) = &metadata.trace_id {
+        map.insert("trace_id".into(), trace_id.clone().into());
+    }
+    if let Some(Sealed { text, commitment }) = reason {
+        map.insert(SEALED_REASON.into(), text.into());
+        map.insert(REASON_COMMITMENT.into(), commitment.into());
+    }
+    Value::Object(map).to_string()
+}
+
+fn read_metadata(
+    text: &str,
+    bound: Bound<'_>,
+    cipher: Option<&XChaCha20Poly1305>,
+) -> Result<(Metadata, Reason), String> {
+    let mut map: HashMap<String, String> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let reason = match (map.remove(SEALED_REASON), cipher) {
+        (None, _) => Reason::NotGiven,
+        (Some(_), None) => Reason::Erased,
+        (Some(text), Some(cipher)) => {
+            let commitment = map.remove(REASON_COMMITMENT).unwrap_or_default();
+            let sealed = Sealed { text, commitment };
+            sealing::unseal_reason(&sealed, bound, cipher)
+                .map(Reason::Known)
+                .map_err(|error| error.to_string())?
+        }
+    };
+    let metadata = Metadata {
+        actor: map.remove("actor").unwrap_or_default(),
+        service: map.remove("service").unwrap_or_default(),
+        request_id: map.remove("request_id"),
+        trace_id: map.remove("trace_id"),
+        reason: match &reason {
+            Reason::Known(text) => Some(text.clone()),
+            Reason::NotGiven | Reason::Erased => None,
+        },
+    };
+    Ok((metadata, reason))
+}
