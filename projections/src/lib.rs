@@ -1,0 +1,41 @@
+//! The views of the directory: each folded from the log into a local file, with the questions it answers.
+//!
+//! * A view is a fold, its tables and its questions, side by side in one module. Its rows follow from the log alone, so a
+//!   file can be thrown away and made again at any time.
+//! * One file per view and version, in `views/` of the data directory. Rows and checkpoint change in one transaction, which
+//!   covers whole commits of the log.
+//! * One connection writes a file; all others only read.
+//! * A follower that cannot apply an event stops and says so; it never skips one, and never holds the others up.
+//! * Nothing of an erased person stays in a file or its write-ahead log.
+
+mod audit;
+mod columns;
+mod event;
+mod feed;
+mod file;
+mod follower;
+mod invitations;
+mod involvements;
+mod page;
+mod reading;
+mod supervisors;
+mod text;
+mod users;
+mod view;
+mod views;
+
+pub use audit::{AuditTrail, ListTrail, Subject, TrailRow};
+pub use invitations::{
+    InvitationKey, InvitationRow, InvitationStatus, Invitations, ListInvitations,
+};
+pub use involvements::{
+    Ended, Ending, InvolvementKind, InvolvementRow, Involvements, ListInvolvements, ListReviewers,
+    SettlementRow,
+};
+pub use page::Page;
+pub use reading::{Freshness, ReadError};
+pub use supervisors::{ListReports, ReportKey, ReportRow, Supervised, Supervisors};
+pub use users::accounts::{AccountRow, Accounts, CompanyRow, ModuleRow, RoleRow};
+pub use users::list::{CompanyFilter, ListUsers, UserKey, UserSort};
+pub use users::{DeletedUser, FoundUser, UserCompany, UserRow, Users};
+pub use views::{Progress, ViewError, ViewState, ViewStatus, Views};

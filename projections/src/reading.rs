@@ -1,0 +1,259 @@
+//! How a question is asked of a view: as new as it must be, on connections that can only read.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rollbook_eventstore::{Log, StoreError};
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::file::connect_to_read;
+use crate::follower::Standing;
+
+/// How long before the caller's deadline a wait ends, so that there is time to say why.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// How many lists of one view are read at a time; a look-up never waits for them.
+const LISTS: usize = 4;
+
+/// How many connections are kept for the next question.
+const IDLE: usize = 8;
+
+/// How new an answer must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// It has every write that was acknowledged before the question came, on any process.
+    #[default]
+    Latest,
+    /// It has everything up to this position.
+    AtLeast(u64),
+    /// Whatever is there.
+    Fastest,
+}
+
+/// A question to a view that has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The view did not get there in time.
+    #[error(
+        "the view {view} is at position {position} and did not reach {wanted} before the deadline"
+    )]
+    Lagging {
+        /// Which view.
+        view: &'static str,
+        /// How far it is.
+        position: u64,
+        /// How far it had to be.
+        wanted: u64,
+    },
+    /// The view has stopped at an event it cannot apply.
+    #[error("the view {view} has stopped after position {position}: {reason}")]
+    Stopped {
+        /// Which view.
+        view: &'static str,
+        /// How far it is.
+        position: u64,
+        /// Why it stopped.
+        reason: String,
+    },
+    /// The log does not have the position that was asked for.
+    #[error("position {wanted} lies beyond the head of the log, which is {head}")]
+    BeyondHead {
+        /// What was asked for.
+        wanted: u64,
+        /// The last position there is.
+        head: u64,
+    },
+    /// The log could not be asked for its head.
+    #[error("the head of the log is not known")]
+    Log(#[source] StoreError),
+    /// The file of the view cannot be read.
+    #[error("the file of the view {view} cannot be read")]
+    Storage {
+        /// Which view.
+        view: &'static str,
+        /// What the file's database says.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+/// The reading side of a view's file.
+pub(crate) struct Reading {
+    view: &'static str,
+    log: Log,
+    standing: watch::Receiver<Standing>,
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    lists: Semaphore,
+}
+
+impl Reading {
+    pub(crate) fn new(
+        view: &'static str,
+        log: Log,
+        standing: watch::Receiver<Standing>,
+        path: PathBuf,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            view,
+            log,
+            standing,
+            path,
+            idle: Mutex::default(),
+            lists: Semaphore::new(LISTS),
+        })
+    }
+
+    /// Waits until the view is as new as it must be; answers how far it is.
+    pub(crate) async fn fresh(
+        &self,
+        freshness: Freshness,
+        deadline: Option<Instant>,
+    ) -> Result<u64, ReadError> {
+        let position = self.position()?;
+        let wanted = match freshness {
+            Freshness::Fastest => return Ok(position),
+            Freshness::AtLeast(wanted) if wanted <= position => return Ok(position),
+            Freshness::AtLeast(wanted) => wanted,
+            Freshness::Latest => position,
+        };
+        let arrived = self.arrive(freshness);
+        let Some(deadline) = deadline else {
+            return arrived.await;
+        };
+        let in_time = deadline.checked_sub(MARGIN).unwrap_or(deadline);
+        match tokio::time::timeout_at(in_time, arrived).await {
+            Ok(position) => position,
+            Err(_) => Err(ReadError::Lagging {
+                view: self.view,
+                position: self.standing.borrow().position,
+                wanted: wanted.max(*self.log.moved().borrow()),
+            }),
+        }
+    }
+
+    async fn arrive(&self, freshness: Freshness) -> Result<u64, ReadError> {
+        let head = self.log.head().await.map_err(ReadError::Log)?;
+        let wanted = match freshness {
+            Freshness::AtLeast(wanted) if wanted > head => {
+                return Err(ReadError::BeyondHead { wanted, head });
+            }
+            Freshness::AtLeast(wanted) => wanted,
+            Freshness::Latest | Freshness::Fastest => head,
+        };
+        let mut standing = self.standing.clone();
+        let there = |standing: &Standing| standing.stopped.is_some() || standing.position >= wanted;
+        // Without its follower the view gets no further, and `position` says so.
+        let _followed = standing.wait_for(there).await;
+        let position = self.position()?;
+        if position < wanted {
+            return Err(ReadError::Lagging {
+                view: self.view,
+                position,
+                wanted,
+            });
+        }
+        Ok(position)
+    }
+
+    fn position(&self) -> Result<u64, ReadError> {
+        let standing = self.standing.borrow();
+        match &standing.stopped {
+            None => Ok(standing.position),
+            Some(reason) => Err(ReadError::Stopped {
+                view: self.view,
+                position: standing.position,
+                reason: reason.to_string(),
+            }),
+        }
+    }
+
+    /// Asks where it stands: for look-ups, which take microseconds. Nothing is awaited while a connection is out, so there
+    /// are never more of them than threads.
+    pub(crate) fn look_up<R>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<R>,
+    ) -> Result<R, ReadError> {
+        self.ask(question).map_err(|source| ReadError::Storage {
+            view: self.view,
+            source,
+        })
+    }
+
+    /// Asks on a blocking thread: for lists, which may take milliseconds.
+    pub(crate) async fn list<R: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, ReadError> {
+        let _turn = self.lists.acquire().await;
+        let reading = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || reading.look_up(question)).await {
+            Ok(answer) => answer,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// Asks within one transaction, so that all statements of a question see the same commits.
+    fn ask<R>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<R>,
+    ) -> rusqlite::Result<R> {
+        let kept = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => connect_to_read(&self.path)?,
+        };
+        let transaction = connection.unchecked_transaction()?;
+        let answer = question(&transaction)?;
+        transaction.commit()?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE {
+            idle.push(connection);
+        }
+        Ok(answer)
+    }
+
+    /// Closes the connections that wait for the next question.
+    pub(crate) fn close(&self) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
+/// Declares what the questions of a view are asked of.
+macro_rules! questions_of {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone)]
+        pub struct $name(std::sync::Arc<crate::reading::Reading>);
+
+        impl $name {
+            pub(crate) fn new(reading: std::sync::Arc<crate::reading::Reading>) -> Self {
+                Self(reading)
+            }
+
+            /// Waits until the view is as new as it must be, or until shortly before the deadline; answers the position that
+            /// an answer given from now on has at least.
+            ///
+            /// # Errors
+            /// The view has stopped, is not there in time, or the log cannot be asked.
+            pub async fn fresh(
+                &self,
+                freshness: crate::reading::Freshness,
+                deadline: Option<tokio::time::Instant>,
+            ) -> Result<u64, crate::reading::ReadError> {
+                self.0.fresh(freshness, deadline).await
+            }
+        }
+    };
+}
+pub(crate) use questions_of;

@@ -1,0 +1,461 @@
+//! The users: looked up by what names them, and listed by any column; and their accounts.
+//!
+//! A deleted user leaves a row that says so and names nobody.
+
+pub(crate) mod accounts;
+mod fold;
+pub(crate) mod list;
+
+use rollbook_aggregates::domain::Timestamp;
+use rollbook_aggregates::user::Status;
+use rollbook_aggregates::values::{
+    AccountId, CompanyId, EmailAddress, Login, Permission, Signature, UserId, UserType,
+};
+use rusqlite::{Connection, Row, params};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::columns::{coded, codes, id, json, time};
+use crate::event::{Content, Folded};
+use crate::page::{Page, first, rows};
+use crate::reading::{ReadError, questions_of};
+use crate::text::sort_key;
+use crate::users::list::{ListUsers, UserKey};
+use crate::view::{FoldError, View};
+
+codes! {
+    Status {
+        Deleted = 1,
+        Inactive = 2,
+        LockedByAdmin = 3,
+        AutoLocked = 4,
+        Recovery = 5,
+        AwaitingNewPassword = 6,
+        Provisioned = 7,
+        Active = 8,
+    }
+}
+
+/// The tables of the users.
+///
+/// The status follows from the facets, in the order of the codes; facets that nothing sets yet have no column.
+const TABLES: &str = "
+    CREATE TABLE users (
+        number INTEGER PRIMARY KEY,
+        user_id BLOB NOT NULL UNIQUE,
+        account_id TEXT NOT NULL,
+        signature TEXT NOT NULL,
+        signature_folded TEXT NOT NULL,
+        signature_key TEXT NOT NULL,
+        first_name TEXT NOT NULL,
+        first_name_key TEXT NOT NULL,
+        last_name TEXT NOT NULL,
+        last_name_key TEXT NOT NULL,
+        email TEXT NOT NULL,
+        email_folded TEXT NOT NULL,
+        email_key TEXT NOT NULL,
+        phone TEXT,
+        mobile_phone TEXT,
+        language TEXT,
+        user_type INTEGER NOT NULL,
+        active INTEGER NOT NULL,
+        locked INTEGER NOT NULL DEFAULT 0,
+        new_password INTEGER NOT NULL,
+        onboarded INTEGER NOT NULL,
+        status INTEGER NOT NULL GENERATED ALWAYS AS (
+            CASE
+                WHEN NOT active THEN 2
+                WHEN locked THEN 3
+                WHEN new_password THEN 6
+                WHEN NOT onboarded THEN 7
+                ELSE 8
+            END
+        ) VIRTUAL,
+        roles TEXT NOT NULL DEFAULT '[]',
+        first_role TEXT NOT NULL DEFAULT '',
+        permissions TEXT NOT NULL DEFAULT '[]',
+        companies INTEGER NOT NULL DEFAULT 0,
+        sessions_valid_from INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        modified_at INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        position INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id);
+    CREATE INDEX users_by_first_name ON users (account_id, first_name_key, user_id);
+    CREATE INDEX users_by_last_name ON users (account_id, last_name_key, user_id);
+    CREATE INDEX users_by_email ON users (account_id, email_key, user_id);
+    CREATE INDEX users_by_status ON users (account_id, status, user_id);
+    CREATE INDEX users_by_user_type ON users (account_id, user_type, user_id);
+    CREATE INDEX users_by_first_role ON users (account_id, first_role, user_id);
+    CREATE INDEX users_by_created_at ON users (account_id, created_at, user_id);
+    CREATE INDEX users_by_modified_at ON users (account_id, modified_at, user_id);
+    CREATE INDEX users_without_company ON users (account_id, user_id) WHERE companies = 0;
+
+    CREATE TABLE user_roles (
+        user_id BLOB NOT NULL,
+        account_id TEXT NOT NULL,
+        role TEXT NOT NULL,
+        PRIMARY KEY (user_id, role)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE INDEX user_roles_by_role ON user_roles (account_id, role, user_id);
+
+    CREATE TABLE user_companies (
+        user_id BLOB NOT NULL,
+        company_id BLOB NOT NULL,
+        supervisor BLOB NOT NULL,
+        show_as_addressee INTEGER NOT NULL,
+        PRIMARY KEY (user_id, company_id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE INDEX user_companies_by_company ON user_companies (company_id, user_id);
+
+    CREATE TABLE deleted_users (
+        user_id BLOB PRIMARY KEY,
+        account_id TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        deleted_at INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        position INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The columns of a user, as [`read`] takes them.
+macro_rules! columns {
+    () => {
+        "user_id, signature, first_name, last_name, email, phone, mobile_phone, language,
+        user_type, status, active, roles, permissions,
+        CASE companies
+            WHEN 0 THEN '[]'
+            ELSE (
+                SELECT json_group_array(json_array(hex(company_id), hex(supervisor), show_as_addressee))
+                FROM user_companies
+                WHERE user_companies.user_id = users.user_id
+            )
+        END,
+        sessions_valid_from, created_at, modified_at, revision, position"
+    };
+}
+use columns;
+
+/// How many they are.
+const USER_COLUMNS: usize = 19;
+
+const SELECT_USER: &str = concat!(
+    "SELECT ",
+    columns!(),
+    "
+    FROM users
+    WHERE user_id = ?1 AND account_id = ?2"
+);
+
+const SELECT_BY_SIGNATURE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    "
+    FROM users INDEXED BY users_by_signature
+    WHERE account_id = ?1 AND signature_key = ?2 AND signature_folded = ?3"
+);
+
+const SELECT_BY_EMAIL: &str = concat!(
+    "SELECT ",
+    columns!(),
+    "
+    FROM users INDEXED BY users_by_email
+    WHERE account_id = ?1 AND email_key = ?2 AND email_folded = ?3
+    ORDER BY user_id
+    LIMIT 2"
+);
+
+const SELECT_DELETED: &str = "
+    SELECT created_at, deleted_at, revision, position
+    FROM deleted_users
+    WHERE user_id = ?1 AND account_id = ?2";
+
+/// A user of an account, deleted or not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FoundUser {
+    /// It is there.
+    Present(Box<UserRow>),
+    /// It was deleted.
+    Deleted(DeletedUser),
+}
+
+/// What is left of a user that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedUser {
+    /// The account it belonged to.
+    pub account_id: AccountId,
+    /// Its id.
+    pub user_id: UserId,
+    /// The number of its last event.
+    pub revision: u64,
+    /// Where that stands in the log.
+    pub position: u64,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was deleted, and its sessions with it.
+    pub deleted_at: Timestamp,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserRow {
+    /// The account it belongs to.
+    pub account_id: AccountId,
+    /// Its id.
+    pub user_id: UserId,
+    /// Its short code, as typed.
+    pub signature: String,
+    /// What it signs in with.
+    pub user_name: String,
+    /// Its first name.
+    pub first_name: String,
+    /// Its last name.
+    pub last_name: String,
+    /// Its e-mail address, as typed.
+    pub email: String,
+    /// Its phone number.
+    pub phone: Option<String>,
+    /// Its mobile phone number.
+    pub mobile_phone: Option<String>,
+    /// Its language.
+    pub language: Option<String>,
+    /// Its type.
+    pub user_type: UserType,
+    /// How it stands, by what is recorded and not by the clock.
+    pub status: Status,
+    /// Whether it is active, whatever else its status says.
+    pub active: bool,
+    /// Whether its home is another account.
+    pub external: bool,
+    /// Its roles, by name.
+    pub roles: Vec<String>,
+    /// Its grants, by module and company.
+    pub permissions: Vec<Permission>,
+    /// Its companies, by id.
+    pub companies: Vec<UserCompany>,
+    /// The time from which its sessions are valid.
+    pub sessions_valid_from: Timestamp,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was last modified.
+    pub modified_at: Timestamp,
+    /// The number of its last event.
+    pub revision: u64,
+    /// Where that stands in the log.
+    pub position: u64,
+}
+
+/// A user's link to a company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "(Uuid, Uuid, u8)")]
+pub struct UserCompany {
+    /// The company.
+    pub company_id: CompanyId,
+    /// Its nearest manager there; itself, where it has none.
+    pub supervisor: UserId,
+    /// Whether it is proposed as an addressee there.
+    pub show_as_addressee: bool,
+}
+
+impl From<(Uuid, Uuid, u8)> for UserCompany {
+    fn from((company, supervisor, shown): (Uuid, Uuid, u8)) -> Self {
+        Self {
+            company_id: company.into(),
+            supervisor: supervisor.into(),
+            show_as_addressee: shown != 0,
+        }
+    }
+}
+
+/// The view of the users and their accounts.
+pub(crate) struct UserView;
+
+impl View for UserView {
+    const NAME: &'static str = "users";
+    const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &[accounts::TABLES, TABLES];
+
+    fn concerns(event: &Folded) -> bool {
+        matches!(
+            event.content,
+            Content::Account(_) | Content::User(..) | Content::Unreadable(_)
+        )
+    }
+
+    fn fold(tables: &Connection, folded: &Folded) -> Result<(), FoldError> {
+        match &folded.content {
+            Content::Account(event) => accounts::fold(tables, folded, event),
+            Content::User(user, event) => fold::fold(tables, folded, *user, event),
+            Content::Unreadable(why) => Err(FoldError::Unreadable(why.clone())),
+            Content::Invitation(..) | Content::Invoice(_) | Content::Other => Ok(()),
+        }
+    }
+}
+
+questions_of! {
+    /// The users.
+    Users
+}
+
+impl Users {
+    /// A user by its id; nothing where the account never had it.
+    ///
+    /// # Errors
+    /// The file of the view cannot be read.
+    pub fn get(&self, account: &AccountId, user: UserId) -> Result<Option<FoundUser>, ReadError> {
+        self.0
+            .look_up(|tables| Finder::new(tables, account)?.find(user))
+    }
+
+    /// Users by their ids: an answer for each, in the order asked.
+    ///
+    /// # Errors
+    /// The file of the view cannot be read.
+    pub async fn get_many(
+        &self,
+        account: &AccountId,
+        users: Vec<UserId>,
+    ) -> Result<Vec<Option<FoundUser>>, ReadError> {
+        let account = account.clone();
+        let find = move |tables: &Connection| {
+            let finder = Finder::new(tables, &account)?;
+            users.into_iter().map(|user| finder.find(user)).collect()
+        };
+        self.0.list(find).await
+    }
+
+    /// The user that has a signature, given in its folded form.
+    ///
+    /// # Errors
+    /// The file of the view cannot be read.
+    pub fn by_signature(
+        &self,
+        account: &AccountId,
+        folded: &str,
+    ) -> Result<Option<UserRow>, ReadError> {
+        self.0.look_up(|tables| {
+            Ok(Finder::new(tables, account)?
+                .by(SELECT_BY_SIGNATURE, folded)?
+                .pop())
+        })
+    }
+
+    /// The users that have an e-mail address, given in its folded form: two at most, which is enough to know that it is
+    /// ambiguous.
+    ///
+    /// # Errors
+    /// The file of the view cannot be read.
+    pub fn by_email(&self, account: &AccountId, folded: &str) -> Result<Vec<UserRow>, ReadError> {
+        self.0
+            .look_up(|tables| Finder::new(tables, account)?.by(SELECT_BY_EMAIL, folded))
+    }
+
+    /// The user that signs in with this text, as typed.
+    ///
+    /// # Errors
+    /// The file of the view cannot be read.
+    pub fn by_user_name(
+        &self,
+        account: &AccountId,
+        text: &str,
+    ) -> Result<Option<UserRow>, ReadError> {
+        self.0.look_up(|tables| {
+            let finder = Finder::new(tables, account)?;
+            let mut found = match finder.login {
+                Login::Email => match EmailAddress::parse(text) {
+                    Ok(email) => finder.by(SELECT_BY_EMAIL, email.folded().as_str())?,
+                    Err(_) => Vec::new(),
+                },
+                Login::Signature => match Signature::parse(text) {
+                    Ok(signature) => finder.by(SELECT_BY_SIGNATURE, signature.folded().as_str())?,
+                    Err(_) => Vec::new(),
+                },
+            };
+            Ok(found.pop())
+        })
+    }
+
+    /// A page of the users of an account; deleted ones are not listed.
+    ///
+    /// # Errors
+    /// The file of the view cannot be read.
+    pub async fn list(&self, query: ListUsers) -> Result<Page<UserRow, UserKey>, ReadError> {
+        self.0.list(move |tables| list::list(tables, &query)).await
+    }
+}
+
+/// Finds users of one account.
+struct Finder<'a> {
+    tables: &'a Connection,
+    account: &'a AccountId,
+    login: Login,
+}
+
+impl<'a> Finder<'a> {
+    fn new(tables: &'a Connection, account: &'a AccountId) -> rusqlite::Result<Self> {
+        Ok(Self {
+            tables,
+            account,
+            login: accounts::login_of(tables, account)?,
+        })
+    }
+
+    fn find(&self, user: UserId) -> rusqlite::Result<Option<FoundUser>> {
+        let key = params![user.as_uuid().into_bytes(), self.account.as_str()];
+        if let Some(row) = first(self.tables, SELECT_USER, key, |row| self.read(row))? {
+            return Ok(Some(FoundUser::Present(Box::new(row))));
+        }
+        first(self.tables, SELECT_DELETED, key, |row| {
+            Ok(FoundUser::Deleted(DeletedUser {
+                account_id: self.account.clone(),
+                user_id: user,
+                created_at: time(row, 0)?,
+                deleted_at: time(row, 1)?,
+                revision: row.get(2)?,
+                position: row.get(3)?,
+            }))
+        })
+    }
+
+    fn by(&self, sql: &'static str, folded: &str) -> rusqlite::Result<Vec<UserRow>> {
+        let params = params![self.account.as_str(), sort_key(folded), folded];
+        rows(self.tables, sql, params, |row| self.read(row))
+    }
+
+    fn read(&self, row: &Row<'_>) -> rusqlite::Result<UserRow> {
+        let signature: String = row.get(1)?;
+        let email: String = row.get(4)?;
+        let user_name = match self.login {
+            Login::Email => email.clone(),
+            Login::Signature => signature.clone(),
+        };
+        Ok(UserRow {
+            account_id: self.account.clone(),
+            user_id: id(row, 0)?,
+            signature,
+            user_name,
+            first_name: row.get(2)?,
+            last_name: row.get(3)?,
+            email,
+            phone: row.get(5)?,
+            mobile_phone: row.get(6)?,
+            language: row.get(7)?,
+            user_type: coded(row, 8)?,
+            status: coded(row, 9)?,
+            active: row.get(10)?,
+            external: false,
+            roles: json(row, 11)?,
+            permissions: json(row, 12)?,
+            companies: json(row, 13)?,
+            sessions_valid_from: time(row, 14)?,
+            created_at: time(row, 15)?,
+            modified_at: time(row, 16)?,
+            revision: row.get(17)?,
+            position: row.get(18)?,
+        })
+    }
+}

@@ -1,0 +1,317 @@
+//! All views of a process: opened together, each with a follower of its own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rollbook_eventstore::{Log, StoreError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::audit::{AuditTrail, AuditView};
+use crate::feed::Feed;
+use crate::file::{ViewFile, path};
+use crate::follower::{Standing, follow};
+use crate::invitations::{InvitationView, Invitations};
+use crate::involvements::{InvolvementView, Involvements};
+use crate::reading::Reading;
+use crate::supervisors::{SupervisorView, Supervisors};
+use crate::users::accounts::Accounts;
+use crate::users::{UserView, Users};
+use crate::view::View;
+
+/// The folder of the views in a data directory.
+const FOLDER: &str = "views";
+
+/// The views cannot be opened or followed.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The folder of the views cannot be used.
+    #[error("the folder of the views cannot be used")]
+    Folder(#[source] std::io::Error),
+    /// Another process has the folder.
+    #[error("the views in {0} are in use by another process")]
+    InUse(PathBuf),
+    /// The file of a view cannot be made.
+    #[error("the file of the view {view} cannot be made")]
+    File {
+        /// Which view.
+        view: &'static str,
+        /// What its database says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The log cannot be read.
+    #[error("the log cannot be read")]
+    Log(#[source] StoreError),
+}
+
+/// How far a view is on the way to a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Which view.
+    pub view: &'static str,
+    /// How far it is.
+    pub position: u64,
+    /// How far it is to come.
+    pub head: u64,
+}
+
+/// What a view is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewState {
+    /// It has not yet come to where the log ended when it was opened.
+    Building,
+    /// It keeps up with the log.
+    Following,
+    /// It cannot apply an event, and answers nothing.
+    Stopped,
+}
+
+/// How a view stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// The version of its tables and its fold.
+    pub version: u32,
+    /// How far it is.
+    pub position: u64,
+    /// Where the log ends, as far as this process knows.
+    pub head: u64,
+    /// What it is doing.
+    pub state: ViewState,
+    /// Why it stopped, or why it waits for the log.
+    pub error: Option<String>,
+}
+
+/// All views of a process. Dropping the last copy ends their followers; [`Views::shutdown`] waits for them.
+#[derive(Clone)]
+pub struct Views(Arc<Inner>);
+
+struct Inner {
+    log: Log,
+    users: Users,
+    accounts: Accounts,
+    supervisors: Supervisors,
+    involvements: Involvements,
+    invitations: Invitations,
+    audit: AuditTrail,
+    followed: Vec<Followed>,
+    followers: Mutex<Vec<JoinHandle<()>>>,
+    end: watch::Sender<bool>,
+    /// Held for as long as the views are: one process writes the files.
+    _lock: File,
+}
+
+/// A view as seen from outside its follower.
+struct Followed {
+    name: &'static str,
+    version: u32,
+    built_at: u64,
+    standing: watch::Receiver<Standing>,
+    reading: Arc<Reading>,
+}
+
+/// What opening the views one by one gathers.
+struct Opening {
+    log: Log,
+    folder: PathBuf,
+    head: u64,
+    feed: Arc<Feed>,
+    end: watch::Sender<bool>,
+    followed: Vec<Followed>,
+    followers: Vec<JoinHandle<()>>,
+}
+
+impl Views {
+    /// Opens the views of a data directory, or makes them, and starts to follow the log.
+    ///
+    /// A file that was folded from another history is thrown away and built again.
+    ///
+    /// # Errors
+    /// The folder is in use or cannot be written, or the log cannot be read.
+    pub async fn start(log: Log, data_dir: &Path) -> Result<Self, ViewError> {
+        let folder = data_dir.join(FOLDER);
+        std::fs::create_dir_all(&folder).map_err(ViewError::Folder)?;
+        let lock = lock(&folder)?;
+        let head = log.head().await.map_err(ViewError::Log)?;
+        let mut opening = Opening {
+            feed: Arc::new(Feed::new(log.clone())),
+            end: watch::Sender::new(false),
+            followed: Vec::new(),
+            followers: Vec::new(),
+            log,
+            folder,
+            head,
+        };
+        let users = opening.open::<UserView>().await?;
+        Ok(Self(Arc::new(Inner {
+            accounts: Accounts::new(Arc::clone(&users)),
+            users: Users::new(users),
+            supervisors: Supervisors::new(opening.open::<SupervisorView>().await?),
+            involvements: Involvements::new(opening.open::<InvolvementView>().await?),
+            invitations: Invitations::new(opening.open::<InvitationView>().await?),
+            audit: AuditTrail::new(opening.open::<AuditView>().await?),
+            log: opening.log,
+            followed: opening.followed,
+            followers: Mutex::new(opening.followers),
+            end: opening.end,
+            _lock: lock,
+        })))
+    }
+
+    /// Waits until each view that has not stopped is where the log ends now; answers that position.
+    ///
+    /// # Errors
+    /// The log cannot be asked where it ends.
+    pub async fn caught_up(&self, progress: impl Fn(&Progress)) -> Result<u64, ViewError> {
+        let head = self.0.log.head().await.map_err(ViewError::Log)?;
+        for view in &self.0.followed {
+            let mut standing = view.standing.clone();
+            loop {
+                let (position, stopped) = {
+                    let now = standing.borrow_and_update();
+                    (now.position, now.stopped.is_some())
+                };
+                progress(&Progress {
+                    view: view.name,
+                    position,
+                    head,
+                });
+                if position >= head || stopped || standing.changed().await.is_err() {
+                    break;
+                }
+            }
+        }
+        Ok(head)
+    }
+
+    /// The users: look-ups and lists.
+    #[must_use]
+    pub fn users(&self) -> &Users {
+        &self.0.users
+    }
+
+    /// The accounts with their companies and catalogues.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
+    /// Who has whom as supervisor.
+    #[must_use]
+    pub fn supervisors(&self) -> &Supervisors {
+        &self.0.supervisors
+    }
+
+    /// What needs a user, and who reviewed an invoice.
+    #[must_use]
+    pub fn involvements(&self) -> &Involvements {
+        &self.0.involvements
+    }
+
+    /// The invitations.
+    #[must_use]
+    pub fn invitations(&self) -> &Invitations {
+        &self.0.invitations
+    }
+
+    /// Who did what, and when.
+    #[must_use]
+    pub fn audit(&self) -> &AuditTrail {
+        &self.0.audit
+    }
+
+    /// How each view stands.
+    #[must_use]
+    pub fn status(&self) -> Vec<ViewStatus> {
+        let known = *self.0.log.moved().borrow();
+        self.0
+            .followed
+            .iter()
+            .map(|view| view.status(known))
+            .collect()
+    }
+
+    /// Ends the followers, saves their checkpoints and closes the files.
+    pub async fn shutdown(&self) {
+        self.0.end.send_replace(true);
+        let followers = std::mem::take(
+            &mut *self
+                .0
+                .followers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        for view in &self.0.followed {
+            view.reading.close();
+        }
+        futures::future::join_all(followers).await;
+    }
+}
+
+impl Followed {
+    fn status(&self, known: u64) -> ViewStatus {
+        let standing = self.standing.borrow().clone();
+        let state = if standing.stopped.is_some() {
+            ViewState::Stopped
+        } else if standing.position < self.built_at {
+            ViewState::Building
+        } else {
+            ViewState::Following
+        };
+        ViewStatus {
+            name: self.name,
+            version: self.version,
+            position: standing.position,
+            head: known.max(standing.position),
+            state,
+            error: standing
+                .stopped
+                .or(standing.waiting)
+                .map(|reason| reason.to_string()),
+        }
+    }
+}
+
+impl Opening {
+    async fn open<V: View>(&mut self) -> Result<Arc<Reading>, ViewError> {
+        let file = ViewFile::open::<V>(&self.folder, &self.log, self.head).await?;
+        let (sender, standing) = watch::channel(Standing {
+            position: file.position(),
+            ..Standing::default()
+        });
+        let reading = Reading::new(
+            V::NAME,
+            self.log.clone(),
+            standing.clone(),
+            path::<V>(&self.folder),
+        );
+        self.followed.push(Followed {
+            name: V::NAME,
+            version: V::VERSION,
+            built_at: self.head,
+            standing,
+            reading: Arc::clone(&reading),
+        });
+        let follower = follow::<V>(
+            file,
+            Arc::clone(&self.feed),
+            sender,
+            self.end.subscribe(),
+            self.head,
+        );
+        self.followers.push(tokio::spawn(follower));
+        Ok(reading)
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, ViewError> {
+    let lock = File::create(folder.join("lock")).map_err(ViewError::Folder)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(ViewError::InUse(folder.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(ViewError::Folder(error)),
+    }
+}
