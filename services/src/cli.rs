@@ -1,0 +1,79 @@
+//! The command line: the service's own commands, and a client for people.
+
+use clap::{Parser, Subcommand};
+
+pub use self::problem::Problem;
+
+mod account;
+mod choices;
+mod client;
+mod history;
+mod invite;
+mod involvement;
+mod look_up;
+mod operations;
+mod output;
+mod pages;
+mod problem;
+mod secret;
+mod user;
+mod views;
+
+/// Rollbook, an event-sourced user directory: the service and its command line.
+#[derive(Parser, Debug)]
+#[command(
+    name = "rollbook",
+    version,
+    max_term_width = 120,
+    infer_long_args = false
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Manage accounts, their companies and their catalogues
+    Account(account::AccountArgs),
+    /// Manage the users of an account
+    User(user::UserArgs),
+    /// Invite people by e-mail address
+    Invite(invite::InviteArgs),
+    /// Report and list what still needs a user
+    Involvement(involvement::InvolvementArgs),
+    /// Read the log
+    History(history::HistoryArgs),
+    /// See how the log and the views are
+    Operations(operations::OperationsArgs),
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, and what to do about it.
+    pub async fn run(self) -> Result<(), Problem> {
+        match self.command {
+            Command::Account(args) => account::run(args).await,
+            Command::User(args) => user::run(args).await,
+            Command::Invite(args) => invite::run(args).await,
+            Command::Involvement(args) => involvement::run(args).await,
+            Command::History(args) => history::run(args).await,
+            Command::Operations(args) => operations::run(args).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,149 @@
+//! `rollbook user`: the people of an account.
+
+use clap::{Args, Subcommand};
+use rollbook_proto::v1::{
+    ActivateUserRequest, DeactivateUserRequest, DeactivateUserResponse, DeleteUserRequest,
+    LockUserRequest, UnlockUserRequest,
+};
+
+use super::{
+    client::{Client, ClientFlags, CommandFlags, commit},
+    output::counted,
+    problem::Problem,
+    views::UserAfter as _,
+};
+
+mod create;
+mod profile;
+mod read;
+mod sets;
+
+pub use create::{Person, Rights};
+
+/// Users of an account.
+#[derive(Args, Debug)]
+pub struct UserArgs {
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(subcommand)]
+    command: UserCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum UserCommand {
+    /// Create a user
+    Create(create::Create),
+    /// Show one user
+    Get(read::Get),
+    /// List users
+    List(read::List),
+    /// Change a user's information: what is given, and nothing else
+    Update(profile::Update),
+    /// Delete a user for good, when nothing needs it any more
+    Delete(OneUser),
+    /// Tell what stands against deleting a user
+    CheckDeletion(read::CheckDeletion),
+    /// Tell whether a user may use a module, and if not why
+    CheckAccess(read::CheckAccess),
+    /// Let a user sign in
+    Activate(OneUser),
+    /// End that a user may sign in
+    Deactivate(OneUser),
+    /// Lock a user until it is unlocked
+    Lock(OneUser),
+    /// Lift every lock of a user
+    Unlock(OneUser),
+    /// Replace, add or remove roles
+    Roles(sets::SetRoles),
+    /// Replace, add or remove grants on modules
+    Permissions(sets::SetPermissions),
+    /// Link a user to companies
+    AddCompanies(sets::AddCompanies),
+    /// End a user's links to companies
+    RemoveCompanies(sets::RemoveCompanies),
+    /// Change a user's properties in one company: what is given, and nothing else
+    Company(profile::ChangeCompany),
+}
+
+/// A command about one user that takes nothing else.
+#[derive(Args, Debug)]
+struct OneUser {
+    /// The user: id, signature or e-mail address
+    user: String,
+    #[command(flatten)]
+    command: CommandFlags,
+}
+
+/// Runs a command about users.
+pub async fn run(args: UserArgs) -> Result<(), Problem> {
+    let client = Client::connect(args.client).await?;
+    match args.command {
+        UserCommand::Create(create) => create.run(&client).await,
+        UserCommand::Get(get) => get.run(&client).await,
+        UserCommand::List(list) => list.run(&client).await,
+        UserCommand::Update(update) => update.run(&client).await,
+        UserCommand::Delete(one) => one.delete(&client).await,
+        UserCommand::CheckDeletion(check) => check.run(&client).await,
+        UserCommand::CheckAccess(check) => check.run(&client).await,
+        UserCommand::Activate(one) => one.activate(&client).await,
+        UserCommand::Deactivate(one) => one.deactivate(&client).await,
+        UserCommand::Lock(one) => one.lock(&client).await,
+        UserCommand::Unlock(one) => one.unlock(&client).await,
+        UserCommand::Roles(roles) => roles.run(&client).await,
+        UserCommand::Permissions(permissions) => permissions.run(&client).await,
+        UserCommand::AddCompanies(add) => add.run(&client).await,
+        UserCommand::RemoveCompanies(remove) => remove.run(&client).await,
+        UserCommand::Company(company) => company.run(&client).await,
+    }
+}
+
+/// Commands that take an account, a user and options, and show the user as it is then.
+macro_rules! commands_about_one_user {
+    ($($name:ident: $call:ident($request:ident)),* $(,)?) => {$(
+        async fn $name(self, client: &Client) -> Result<(), Problem> {
+            let command = self.command.options();
+            let id = command.request_id.clone();
+            let user_id = client.user_id(&self.user).await?;
+            let request = $request { account_id: client.account()?, user_id, command: Some(command) };
+            let answer = commit(&id, client.users().$call(request)).await?;
+            client.output.show(&answer, || answer.text())
+        }
+    )*};
+}
+
+impl OneUser {
+    commands_about_one_user! {
+        delete: delete_user(DeleteUserRequest),
+        activate: activate_user(ActivateUserRequest),
+        lock: lock_user(LockUserRequest),
+        unlock: unlock_user(UnlockUserRequest),
+    }
+
+    async fn deactivate(self, client: &Client) -> Result<(), Problem> {
+        let command = self.command.options();
+        let id = command.request_id.clone();
+        let user_id = client.user_id(&self.user).await?;
+        let request = DeactivateUserRequest {
+            account_id: client.account()?,
+            user_id,
+            command: Some(command),
+        };
+        let answer = commit(&id, client.users().deactivate_user(request)).await?;
+        client
+            .output
+            .show(&answer, || answer.text() + &still_supervised(&answer))
+    }
+}
+
+/// Who still has the deactivated user as supervisor.
+fn still_supervised(answer: &DeactivateUserResponse) -> String {
+    let line = |group: &rollbook_proto::v1::SupervisedUsers| {
+        let count = counted(group.count, "user");
+        let named = group.user_ids.join(", ");
+        format!(
+            "\nstill the supervisor of {count} in company {}: {named}",
+            group.company_id
+        )
+    };
+    answer.supervised.iter().map(line).collect()
+}

@@ -1,0 +1,154 @@
+//! `rollbook user create`.
+
+use clap::Args;
+use rollbook_proto::v1::{CreateUserRequest, NewUser};
+
+use crate::cli::{
+    choices::{Type, or_none},
+    client::{Client, CommandFlags, commit},
+    problem::Problem,
+    secret::PasswordFlags,
+    views::UserAfter as _,
+};
+
+/// What a new user is made of.
+#[derive(Args, Debug)]
+pub struct Person {
+    /// Short code on coding rows; unique in the account for ever
+    #[arg(long)]
+    pub signature: String,
+    /// First name
+    #[arg(long, value_name = "NAME")]
+    pub first_name: String,
+    /// Last name
+    #[arg(long, value_name = "NAME")]
+    pub last_name: String,
+    /// Phone number
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub phone: String,
+    /// Mobile phone number
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub mobile_phone: String,
+    /// Language, such as sv or pt-BR
+    #[arg(
+        long,
+        value_name = "TAG",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub language: String,
+}
+
+/// What a user may do, and where.
+#[derive(Args, Debug)]
+pub struct Rights {
+    /// The type; standard where none is given
+    #[arg(long = "type", value_name = "TYPE")]
+    pub user_type: Option<Type>,
+    /// Role out of the account's catalogue; several are named one after the other
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// Grant on a module, for the whole account or for one company
+    #[arg(long = "permission", value_name = "MODULE[@COMPANY]")]
+    pub permissions: Vec<String>,
+    /// Company to link to: id or title
+    #[arg(long = "company", value_name = "COMPANY")]
+    pub companies: Vec<String>,
+}
+
+/// Flags of `user create`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+#[derive(Args, Debug)]
+pub struct Create {
+    #[command(flatten)]
+    person: Person,
+    /// E-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    email: String,
+    #[command(flatten)]
+    rights: Rights,
+    /// Supervisor in these companies: id, signature or e-mail address; the user itself where none is given
+    #[arg(long, value_name = "USER", requires = "companies")]
+    supervisor: Option<String>,
+    /// Propose the user as an addressee in these companies
+    #[arg(long, requires = "companies")]
+    show_as_addressee: bool,
+    /// Register the user without letting it sign in yet
+    #[arg(long)]
+    inactive: bool,
+    /// Let the user choose its password through a first-sign-in link
+    #[arg(long, conflicts_with_all = ["password_file", "one_time_password"])]
+    welcome: bool,
+    /// The password must be changed at the first sign-in
+    #[arg(long)]
+    one_time_password: bool,
+    #[command(flatten)]
+    password: PasswordFlags,
+    #[command(flatten)]
+    command: CommandFlags,
+}
+
+impl Create {
+    /// Creates the user.
+    pub async fn run(self, client: &Client) -> Result<(), Problem> {
+        let command = self.command.options();
+        let id = command.request_id.clone();
+        let Self {
+            person,
+            email,
+            rights,
+            supervisor,
+            ..
+        } = self;
+        let companies = client.links(
+            &rights.companies,
+            supervisor.as_deref(),
+            self.show_as_addressee,
+        );
+        let user = NewUser {
+            signature: person.signature,
+            first_name: person.first_name,
+            last_name: person.last_name,
+            email,
+            phone: person.phone,
+            mobile_phone: person.mobile_phone,
+            language: person.language,
+            active: Some(!self.inactive),
+            user_type: or_none(rights.user_type, Type::wire),
+            companies: companies.await?,
+            permissions: client.permissions(&rights.permissions).await?,
+            roles: rights.roles,
+            password: if self.welcome {
+                String::new()
+            } else {
+                self.password.read()?
+            },
+            one_time_password: self.one_time_password,
+            welcome: self.welcome,
+        };
+        let request = CreateUserRequest {
+            account_id: client.account()?,
+            user: Some(user),
+            command: Some(command),
+        };
+        let answer = commit(&id, client.users().create_user(request)).await?;
+        let welcome = match answer.welcome_token.as_str() {
+            "" => String::new(),
+            token => format!("\nwelcome token: {token}"),
+        };
+        client.output.show(&answer, || answer.text() + &welcome)
+    }
+}
