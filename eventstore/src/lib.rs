@@ -14,6 +14,7 @@ mod judge;
 mod keys;
 mod log;
 mod page;
+pub mod postgres;
 mod prepared;
 mod read;
 mod replay;

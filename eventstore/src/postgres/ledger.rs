@@ -1,0 +1,520 @@
+//! The database as the writer sees it: four round trips a batch.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+
+use crate::append::{Holders, Repeated};
+use crate::clock::{Clock, Timestamp};
+use crate::error::Cause;
+use crate::judge::{Facts, KeyState, Questions, REMEMBERED, RequestRow, Writes};
+use crate::prepared::{Held, Prepared};
+use crate::stream::StreamId;
+use crate::writer::{Ledger, Trouble};
+
+use super::reader::{names, place_index, shared};
+
+const LOCK: &str = "BEGIN; SELECT FROM log_head FOR UPDATE";
+const LOOK: &str = include_str!("look.sql");
+const RECORD: &str = include_str!("record.sql");
+
+/// How long one round trip may take before the connection is given up.
+const ROUND_TRIP: Duration = Duration::from_secs(30);
+/// How long the fate of a commit is looked for.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PRUNE_EVERY: TimeDelta = TimeDelta::minutes(10);
+
+/// Plans that look up rows by their keys, made once; a process that hangs in a transaction must not hold the others up.
+const SETTINGS: [(&str, &str); 9] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_material", "off"),
+    ("jit", "off"),
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+];
+
+pub(super) struct PostgresLedger {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    clock: Clock,
+    pruned_at: Option<Timestamp>,
+}
+
+/// How far a transaction got.
+enum Failure {
+    /// Not to its commit.
+    Before(sqlx::Error),
+    /// To its commit, whose answer was lost; this is the transaction's id.
+    InCommit(sqlx::Error, String),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Before(error)
+    }
+}
+
+impl PostgresLedger {
+    pub(super) fn new(options: PgConnectOptions, clock: Clock) -> Self {
+        Self {
+            options: options
+                .application_name("rollbook writer")
+                .options(SETTINGS),
+            connection: None,
+            clock,
+            pruned_at: None,
+        }
+    }
+
+    async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        if self.connection.is_none() {
+            self.connection = Some(timely(PgConnection::connect_with(&self.options)).await?);
+        }
+        self.connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)
+    }
+
+    async fn look_now(&mut self, asked: &Questions) -> Result<Facts, sqlx::Error> {
+        let offset = self.clock.offset_micros();
+        let connection = self.connection().await?;
+        timely(connection.execute(LOCK)).await?;
+        let rows = timely(questions(asked, offset).fetch_all(&mut *connection)).await?;
+        let mut facts = Facts::default();
+        for row in &rows {
+            answer(row, asked, &mut facts)?;
+        }
+        for (account_id, kind) in &asked.shared {
+            let holders = timely(shared(&mut *connection, account_id, kind)).await?;
+            facts
+                .shared
+                .insert((account_id.clone(), kind.clone()), holders);
+        }
+        Ok(facts)
+    }
+
+    async fn record_now(&mut self, batch: &[&Prepared], writes: &Writes) -> Result<(), Failure> {
+        let due = |at| writes.recorded_at >= at + PRUNE_EVERY;
+        let prune = !writes.requests.is_empty() && self.pruned_at.is_none_or(due);
+        let connection = self.connection().await?;
+        let row = timely(
+            Columns::of(batch, writes)
+                .statement(writes)
+                .fetch_one(&mut *connection),
+        );
+        let transaction: String = row.await?.try_get("transaction")?;
+        if prune {
+            timely(
+                sqlx::query(
+                    "DELETE FROM requests
+                     WHERE (account_id, request_id) IN
+                         (SELECT account_id, request_id FROM requests WHERE recorded_at < $1 LIMIT 5000)",
+                )
+                .bind(writes.recorded_at - REMEMBERED)
+                .execute(&mut *connection),
+            )
+            .await?;
+        }
+        match timely(connection.execute("COMMIT")).await {
+            Ok(_) => {}
+            Err(error) if is_lost(&error) => return Err(Failure::InCommit(error, transaction)),
+            Err(error) => return Err(error.into()),
+        }
+        if prune {
+            self.pruned_at = Some(writes.recorded_at);
+        }
+        Ok(())
+    }
+
+    /// Ends what is open after an error that the server reported, or drops a connection that is gone.
+    async fn trouble(&mut self, error: sqlx::Error) -> Trouble {
+        let lost = is_lost(&error);
+        let cause: Cause = Arc::new(error);
+        if lost {
+            self.connection = None;
+            return Trouble::Lost(cause);
+        }
+        self.roll_back().await;
+        Trouble::Refused(cause)
+    }
+
+    async fn roll_back(&mut self) {
+        if let Some(connection) = self.connection.as_mut()
+            && timely(connection.execute("ROLLBACK")).await.is_err()
+        {
+            self.connection = None;
+        }
+    }
+
+    /// Finds out whether a transaction was committed whose answer was lost.
+    async fn fate(
+        &mut self,
+        error: sqlx::Error,
+        transaction: &str,
+        batch: &[&Prepared],
+        writes: &Writes,
+    ) -> Result<(), Trouble> {
+        let cause: Cause = Arc::new(error);
+        tracing::warn!(%cause, "the database was lost in a commit, its fate is looked up");
+        let start = Instant::now();
+        loop {
+            self.connection = None;
+            match self.committed(transaction, batch, writes).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(Trouble::Lost(cause)),
+                Err(error) if start.elapsed() >= PATIENCE => {
+                    self.connection = None;
+                    return Err(Trouble::Unknown(Arc::new(error)));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    async fn committed(
+        &mut self,
+        transaction: &str,
+        batch: &[&Prepared],
+        writes: &Writes,
+    ) -> Result<bool, sqlx::Error> {
+        let connection = self.connection().await?;
+        // The old transaction holds this lock for as long as it is not decided.
+        timely(connection.execute(LOCK)).await?;
+        let status: Option<String> = timely(
+            sqlx::query_scalar(
+                "SELECT CASE
+                     WHEN $1::xid8 < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status($1::xid8)
+                     ELSE 'aborted'
+                 END",
+            )
+            .bind(transaction)
+            .fetch_one(&mut *connection),
+        )
+        .await?;
+        let found = match writes.events.first() {
+            // After a failover the number may be another transaction's: the first event tells.
+            Some(placed) => {
+                let stream = &batch[placed.append].streams[placed.stream];
+                let query = sqlx::query_scalar(
+                    "SELECT EXISTS (
+                         SELECT 1
+                         FROM events
+                         WHERE position = $1 AND aggregate_type = $2 AND aggregate_id = $3 AND sequence = $4
+                           AND recorded_at = $5)",
+                )
+                .bind(placed.position.cast_signed())
+                .bind(&stream.stream.aggregate_type)
+                .bind(&stream.stream.aggregate_id)
+                .bind(stream.events[placed.event].draft.revision.cast_signed())
+                .bind(writes.recorded_at);
+                timely(query.fetch_one(&mut *connection)).await?
+            }
+            None => true,
+        };
+        timely(connection.execute("ROLLBACK")).await?;
+        match status.as_deref() {
+            Some("committed") => Ok(found),
+            Some("aborted") => Ok(false),
+            // Too old to be known, which a moment after the commit it is not; or still open, against the lock.
+            Some(_) | None => Err(sqlx::Error::WorkerCrashed),
+        }
+    }
+}
+
+impl Ledger for PostgresLedger {
+    async fn look(&mut self, asked: &Questions) -> Result<Facts, Trouble> {
+        match self.look_now(asked).await {
+            Ok(facts) => Ok(facts),
+            Err(error) => Err(self.trouble(error).await),
+        }
+    }
+
+    fn record<'a>(
+        &'a mut self,
+        batch: &'a [&'a Prepared],
+        writes: &'a Writes,
+    ) -> impl Future<Output = Result<(), Trouble>> + Send + 'a {
+        async move {
+            match self.record_now(batch, writes).await {
+                Ok(()) => Ok(()),
+                Err(Failure::Before(error)) => Err(self.trouble(error).await),
+                Err(Failure::InCommit(error, transaction)) => {
+                    self.fate(error, &transaction, batch, writes).await
+                }
+            }
+        }
+    }
+
+    async fn abandon(&mut self) {
+        self.roll_back().await;
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn close(self) {
+        if let Some(connection) = self.connection {
+            // Everything is committed, however the connection ends.
+            let _ = connection.close().await;
+        }
+    }
+}
+
+/// A round trip that does not take for ever. Boxed, since the compiler cannot see through all that sqlx returns.
+fn timely<'a, T: 'a>(
+    trip: impl Future<Output = Result<T, sqlx::Error>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, sqlx::Error>> {
+    async move {
+        match tokio::time::timeout(ROUND_TRIP, trip).await {
+            Ok(result) => result,
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        }
+    }
+    .boxed()
+}
+
+/// Whether the connection, and with it what was open on it, is gone.
+fn is_lost(error: &sqlx::Error) -> bool {
+    match error.as_database_error() {
+        // 08: connection exception, 57P: the server ends or starts, 25P03: idle in a transaction for too long.
+        Some(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("57P") || code == "25P03"
+        }),
+        None => true,
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+fn questions(asked: &Questions, offset_micros: i64) -> Query<'static> {
+    let (stream_types, stream_ids) = names(asked.streams.iter());
+    let (key_types, key_ids) = names(asked.keys.iter());
+    let claims = HeldColumns::of(asked.claims.iter().map(|row| (row, "")));
+    let members = HeldColumns::of(asked.members.iter().map(|held| (&held.row, &*held.owner)));
+    let (accounts, requests): (Vec<_>, Vec<_>) = asked.requests.iter().cloned().unzip();
+    sqlx::query(LOOK)
+        .bind(offset_micros)
+        .bind(stream_types)
+        .bind(stream_ids)
+        .bind(key_types)
+        .bind(key_ids)
+        .bind(asked.accounts.clone())
+        .bind(claims.accounts)
+        .bind(claims.kinds)
+        .bind(claims.keys)
+        .bind(members.accounts)
+        .bind(members.kinds)
+        .bind(members.keys)
+        .bind(members.owners)
+        .bind(accounts)
+        .bind(requests)
+}
+
+/// Puts a row of the answers where it belongs.
+fn answer(row: &PgRow, asked: &Questions, facts: &mut Facts) -> Result<(), sqlx::Error> {
+    let kind: i64 = row.try_get("kind")?;
+    let place = place_index(row.try_get("place")?);
+    let first = row.try_get::<i64, _>("first")?.cast_unsigned();
+    match kind {
+        0 => {
+            facts.position = first;
+            facts.now = row.try_get("at")?;
+        }
+        1 => {
+            facts.revisions.insert(asked.streams[place].clone(), first);
+        }
+        2 => {
+            let wrapped: Option<_> = row.try_get("bytes")?;
+            let state = wrapped.map_or(KeyState::Destroyed, KeyState::Present);
+            facts.keys.insert(asked.keys[place].clone(), state);
+        }
+        3 => {
+            facts.accounts.insert(asked.accounts[place].clone(), first);
+        }
+        4 => {
+            let holders = Holders {
+                count: first,
+                owners: row.try_get("owners")?,
+            };
+            facts.claims.insert(asked.claims[place].clone(), holders);
+        }
+        5 => {
+            facts.members.insert(asked.members[place].clone());
+        }
+        _ => {
+            let repeated = Repeated {
+                first_position: first,
+                last_position: row.try_get::<i64, _>("last")?.cast_unsigned(),
+                recorded_at: row.try_get("at")?,
+                outcome: row.try_get("more")?,
+            };
+            let digest = row.try_get("bytes")?;
+            let request = RequestRow { digest, repeated };
+            facts
+                .requests
+                .insert(asked.requests[place].clone(), request);
+        }
+    }
+    Ok(())
+}
+
+/// Claims with their owners as columns.
+#[derive(Default)]
+struct HeldColumns {
+    accounts: Vec<String>,
+    kinds: Vec<String>,
+    keys: Vec<String>,
+    owners: Vec<String>,
+}
+
+impl HeldColumns {
+    fn of<'a>(held: impl Iterator<Item = (&'a crate::keys::ClaimRow, &'a str)>) -> Self {
+        let mut columns = Self::default();
+        for (row, owner) in held {
+            columns.accounts.push(row.account_id.clone());
+            columns.kinds.push(row.kind.clone());
+            columns.keys.push(row.key.clone());
+            columns.owners.push(owner.to_owned());
+        }
+        columns
+    }
+
+    fn where_held(writes: &Writes, holds: bool) -> Self {
+        let claims = writes.claims.iter().filter(|(_, held)| **held == holds);
+        Self::of(claims.map(|(Held { row, owner }, _)| (row, &**owner)))
+    }
+
+    fn bind(self, query: Query<'_>) -> Query<'_> {
+        query
+            .bind(self.accounts)
+            .bind(self.kinds)
+            .bind(self.keys)
+            .bind(self.owners)
+    }
+}
+
+/// The events of a batch as columns.
+#[derive(Default)]
+struct Columns<'a> {
+    positions: Vec<i64>,
+    types: Vec<&'a str>,
+    ids: Vec<&'a str>,
+    revisions: Vec<i64>,
+    event_types: Vec<&'a str>,
+    event_versions: Vec<&'a str>,
+    payloads: Vec<&'a str>,
+    metadata: Vec<&'a str>,
+    commit_positions: Vec<i64>,
+    accounts: Vec<&'a str>,
+    account_numbers: Vec<i64>,
+    forgets: Vec<bool>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a [&'a Prepared], writes: &Writes) -> Self {
+        let mut columns = Self::default();
+        for placed in &writes.events {
+            let stream = &batch[placed.append].streams[placed.stream];
+            let event = &stream.events[placed.event];
+            columns.positions.push(placed.position.cast_signed());
+            columns.types.push(&stream.stream.aggregate_type);
+            columns.ids.push(&stream.stream.aggregate_id);
+            columns.revisions.push(event.draft.revision.cast_signed());
+            columns.event_types.push(&event.draft.event_type);
+            columns.event_versions.push(&event.draft.event_version);
+            columns.payloads.push(&event.payload);
+            columns.metadata.push(&event.metadata);
+            columns
+                .commit_positions
+                .push(placed.commit_position.cast_signed());
+            columns.accounts.push(&stream.account_id);
+            columns
+                .account_numbers
+                .push(placed.account_number.cast_signed());
+            columns.forgets.push(stream.forget);
+        }
+        columns
+    }
+
+    fn statement(self, writes: &Writes) -> Query<'a> {
+        let (accounts, numbers): (Vec<_>, Vec<_>) = writes
+            .accounts
+            .iter()
+            .map(|(account, number)| (account.clone(), number.cast_signed()))
+            .unzip();
+        let query = sqlx::query(RECORD)
+            .bind(writes.recorded_at)
+            .bind(self.positions)
+            .bind(self.types)
+            .bind(self.ids)
+            .bind(self.revisions)
+            .bind(self.event_types)
+            .bind(self.event_versions)
+            .bind(self.payloads)
+            .bind(self.metadata)
+            .bind(self.commit_positions)
+            .bind(self.accounts)
+            .bind(self.account_numbers)
+            .bind(self.forgets)
+            .bind(writes.position.cast_signed())
+            .bind(accounts)
+            .bind(numbers);
+        let query = HeldColumns::where_held(writes, true).bind(query);
+        let query = HeldColumns::where_held(writes, false).bind(query);
+        bind_requests(bind_secrets(query, writes), writes)
+    }
+}
+
+fn bind_secrets<'a>(query: Query<'a>, writes: &Writes) -> Query<'a> {
+    let (key_types, key_ids) = names(writes.keys.keys());
+    let wrapped: Vec<_> = writes.keys.values().cloned().collect();
+    let set = writes
+        .side
+        .iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)));
+    let (set_names, values): (Vec<_>, Vec<_>) = set.unzip();
+    let removed = writes.side.iter().filter(|(_, value)| value.is_none());
+    let query = query.bind(key_types).bind(key_ids).bind(wrapped);
+    let query = bind_rows(query, set_names.into_iter()).bind(values);
+    bind_rows(query, removed.map(|(name, _)| name))
+}
+
+fn bind_rows<'a, 'b>(
+    query: Query<'a>,
+    rows: impl Iterator<Item = &'b (StreamId, String)> + Clone,
+) -> Query<'a> {
+    let (types, ids) = names(rows.clone().map(|(stream, _)| stream));
+    let kinds: Vec<_> = rows.map(|(_, kind)| kind.clone()).collect();
+    query.bind(types).bind(ids).bind(kinds)
+}
+
+fn bind_requests<'a>(query: Query<'a>, writes: &Writes) -> Query<'a> {
+    let (accounts, ids): (Vec<_>, Vec<_>) = writes.requests.keys().cloned().unzip();
+    let rows = writes.requests.values();
+    let digests: Vec<_> = rows.clone().map(|row| row.digest.clone()).collect();
+    let firsts: Vec<_> = rows
+        .clone()
+        .map(|row| row.repeated.first_position.cast_signed())
+        .collect();
+    let lasts: Vec<_> = rows
+        .clone()
+        .map(|row| row.repeated.last_position.cast_signed())
+        .collect();
+    let outcomes: Vec<_> = rows.map(|row| row.repeated.outcome.clone()).collect();
+    query
+        .bind(accounts)
+        .bind(ids)
+        .bind(digests)
+        .bind(firsts)
+        .bind(lasts)
+        .bind(outcomes)
+}

@@ -1,0 +1,138 @@
+//! Making and changing the tables. Migrations only add.
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::error::OpenError;
+use crate::keys::{LogKeys, MasterKey};
+
+use super::checks::schema_version;
+use super::unreachable;
+
+/// Each text takes the tables from its number's version to the next.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_log.sql")];
+
+/// The version of the tables that this program reads and writes.
+pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// What the application's role may do with each table.
+const GRANTS: [(&str, &str); 9] = [
+    ("events", "SELECT, INSERT"),
+    ("log_head", "SELECT, UPDATE"),
+    ("log_keys", "SELECT"),
+    ("log_migrations", "SELECT"),
+    ("account_heads", "SELECT, INSERT, UPDATE"),
+    ("claims", "SELECT, INSERT, DELETE"),
+    ("requests", "SELECT, INSERT, UPDATE, DELETE"),
+    ("stream_keys", "SELECT, INSERT, UPDATE"),
+    ("side_rows", "SELECT, INSERT, UPDATE, DELETE"),
+];
+
+pub(super) async fn migrate(
+    options: &PgConnectOptions,
+    application_role: Option<&str>,
+    master: &MasterKey,
+) -> Result<(), OpenError> {
+    let mut connection = PgConnection::connect_with(options)
+        .await
+        .map_err(unreachable)?;
+    let mut transaction = connection.begin().await.map_err(unreachable)?;
+    // Two processes that start at once migrate one after the other.
+    execute(
+        &mut transaction,
+        "SELECT pg_advisory_xact_lock(hashtext('rollbook migration'))",
+    )
+    .await?;
+    execute(
+        &mut transaction,
+        "CREATE TABLE IF NOT EXISTS log_migrations
+         (
+             version    integer PRIMARY KEY,
+             applied_at timestamptz NOT NULL DEFAULT now()
+         )",
+    )
+    .await?;
+    let found = schema_version(&mut transaction).await?.unwrap_or(0);
+    if found > SCHEMA_VERSION {
+        return Err(OpenError::SchemaVersion {
+            found,
+            needed: SCHEMA_VERSION,
+        });
+    }
+    for (migration, version) in MIGRATIONS.iter().zip(1_u32..).skip(found as usize) {
+        execute(&mut transaction, migration).await?;
+        sqlx::query("INSERT INTO log_migrations (version) VALUES ($1)")
+            .bind(version.cast_signed())
+            .execute(&mut *transaction)
+            .await
+            .map_err(unreachable)?;
+    }
+    make_log(&mut transaction, master).await?;
+    if let Some(role) = application_role {
+        grant(&mut transaction, role).await?;
+    }
+    transaction.commit().await.map_err(unreachable)?;
+    // What is committed stays, however the connection ends.
+    let _ = connection.close().await;
+    Ok(())
+}
+
+/// Gives a new log its id and keys; checks the master key of one that has them.
+async fn make_log(
+    transaction: &mut Transaction<'_, Postgres>,
+    master: &MasterKey,
+) -> Result<(), OpenError> {
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as("SELECT name, wrapped FROM log_keys")
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(unreachable)?;
+    if !rows.is_empty() {
+        return LogKeys::open(master.clone(), &rows)
+            .map(drop)
+            .ok_or(OpenError::WrongMasterKey);
+    }
+    sqlx::query(
+        "INSERT INTO log_head (only, log_id, position, last_at)
+         VALUES (true, $1, 0, to_timestamp(0))",
+    )
+    .bind(Uuid::now_v7())
+    .execute(&mut **transaction)
+    .await
+    .map_err(unreachable)?;
+    for (name, wrapped) in LogKeys::create(master) {
+        sqlx::query("INSERT INTO log_keys (name, wrapped) VALUES ($1, $2)")
+            .bind(name)
+            .bind(wrapped)
+            .execute(&mut **transaction)
+            .await
+            .map_err(unreachable)?;
+    }
+    Ok(())
+}
+
+async fn grant(transaction: &mut Transaction<'_, Postgres>, role: &str) -> Result<(), OpenError> {
+    let role = format!("\"{}\"", role.replace('"', "\"\""));
+    let schema: String = sqlx::query_scalar("SELECT quote_ident(current_schema()::text)")
+        .fetch_one(&mut **transaction)
+        .await
+        .map_err(unreachable)?;
+    execute(
+        transaction,
+        &format!("GRANT USAGE ON SCHEMA {schema} TO {role}"),
+    )
+    .await?;
+    for (table, rights) in GRANTS {
+        execute(transaction, &format!("REVOKE ALL ON {table} FROM {role}")).await?;
+        execute(transaction, &format!("GRANT {rights} ON {table} TO {role}")).await?;
+    }
+    Ok(())
+}
+
+async fn execute(transaction: &mut Transaction<'_, Postgres>, sql: &str) -> Result<(), OpenError> {
+    sqlx::raw_sql(sql)
+        .execute(&mut **transaction)
+        .await
+        .map(drop)
+        .map_err(unreachable)
+}
