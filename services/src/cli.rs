@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 pub use self::problem::Problem;
+use crate::config::ServeFlags;
 
 mod account;
 mod choices;
@@ -10,12 +11,16 @@ mod client;
 mod history;
 mod invite;
 mod involvement;
+mod key;
+mod logs;
 mod look_up;
 mod operations;
 mod output;
 mod pages;
 mod problem;
 mod secret;
+mod serve;
+mod token;
 mod user;
 mod views;
 
@@ -34,6 +39,14 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Serve the directory over gRPC
+    Serve(ServeFlags),
+    /// Bring the tables of a database up to date, as their owner
+    Migrate(serve::MigrateFlags),
+    /// Make the master key, or the keys for tokens
+    Key(key::KeyArgs),
+    /// Mint a token and print it
+    Token(token::TokenFlags),
     /// Manage accounts, their companies and their catalogues
     Account(account::AccountArgs),
     /// Manage the users of an account
@@ -56,6 +69,10 @@ impl Cli {
     /// What went wrong, and what to do about it.
     pub async fn run(self) -> Result<(), Problem> {
         match self.command {
+            Command::Serve(flags) => serve::run(flags).await,
+            Command::Migrate(flags) => serve::migrate(flags).await,
+            Command::Key(args) => key::run(args),
+            Command::Token(flags) => token::run(flags),
             Command::Account(args) => account::run(args).await,
             Command::User(args) => user::run(args).await,
             Command::Invite(args) => invite::run(args).await,

@@ -1,0 +1,118 @@
+//! `rollbook serve` and `rollbook migrate`.
+
+use clap::Args;
+use rollbook_eventstore::{Clock, MasterKey, postgres};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{logs, output::print, problem::Problem};
+use crate::{
+    config::{LogFormat, ServeFlags, Settings, StoreFlags},
+    server::{self, Options, Running, Store, Tls},
+};
+
+/// Serves until SIGINT or SIGTERM, then finishes what was accepted.
+pub async fn run(flags: ServeFlags) -> Result<(), Problem> {
+    let settings = Settings::read(&flags)?;
+    logs::begin(&settings.log, settings.log_format)?;
+    let options = options(&settings)?;
+    let scheme = if options.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let running = start(options).await?;
+    print(&format!(
+        "rollbook serves on {scheme}://{}",
+        running.address()
+    ))?;
+    asked_to_end().await?;
+    end(running).await
+}
+
+/// Starts a service.
+pub async fn start(options: Options) -> Result<Running, Problem> {
+    server::start(options)
+        .await
+        .map_err(|source| Problem::failed("serve", source))
+}
+
+/// Ends a service gracefully; a second signal ends it at once.
+pub async fn end(running: Running) -> Result<(), Problem> {
+    tracing::info!("finishing what was accepted");
+    tokio::select! {
+        ended = running.shutdown() => ended.map_err(|source| Problem::failed("end in good order", source)),
+        again = asked_to_end() => again,
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub async fn asked_to_end() -> Result<(), Problem> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn options(settings: &Settings) -> Result<Options, Problem> {
+    let store = match settings.database()? {
+        None => Store::Embedded,
+        Some(url) => Store::Postgres {
+            url,
+            allow_owner: settings.allow_owner,
+            migrate: settings.migrate,
+        },
+    };
+    let tls = settings.tls()?.map(|(certificate_pem, key_pem)| Tls {
+        certificate_pem,
+        key_pem,
+    });
+    Ok(Options {
+        listen: settings.listen,
+        data_dir: settings.data_dir.clone(),
+        store,
+        master_key: master_key(settings)?,
+        token_keys: settings.token_keys()?,
+        tls,
+        allow_plaintext: settings.allow_plaintext,
+        clock: Clock::system(),
+    })
+}
+
+fn master_key(settings: &Settings) -> Result<Option<MasterKey>, Problem> {
+    let text = settings.master_key()?;
+    text.map(|text| MasterKey::from_base64(&text))
+        .transpose()
+        .map_err(|source| Problem::failed("read the master key", source))
+}
+
+/// Flags of `migrate`.
+#[derive(Args, Debug)]
+pub struct MigrateFlags {
+    #[command(flatten)]
+    store: StoreFlags,
+    /// Database role that `serve` runs as: it is granted to read and add events, never to change them
+    #[arg(long, value_name = "ROLE", env = "ROLLBOOK_APPLICATION_ROLE")]
+    application_role: Option<String>,
+}
+
+/// Brings the tables of a database up to date, as their owner.
+pub async fn migrate(flags: MigrateFlags) -> Result<(), Problem> {
+    let settings = Settings::read_store(&flags.store)?;
+    logs::begin(&settings.log, LogFormat::Text)?;
+    let url = settings.database()?.ok_or_else(|| {
+        Problem::Usage(
+            "name the database with --database-url; an embedded log needs no migration".to_owned(),
+        )
+    })?;
+    let key = master_key(&settings)?.ok_or_else(|| {
+        let missing = "name the master key with --master-key-file; `rollbook key new` makes one";
+        Problem::Usage(missing.to_owned())
+    })?;
+    postgres::migrate(&url, flags.application_role.as_deref(), &key)
+        .await
+        .map_err(|source| Problem::failed("migrate the database", source))?;
+    print("the database is up to date")
+}
