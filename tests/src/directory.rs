@@ -1,0 +1,316 @@
+//! A running directory of one's own, in process, on either home of the log.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeZone as _, Utc};
+use rollbook_eventstore::{Clock, MasterKey, postgres};
+use rollbook_proto::v1 as pb;
+use rollbook_services::caller::{Minter, Role, generate_key_pem};
+use rollbook_services::server::{self, Options, Running, Store};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::answer::Answer as _;
+use crate::caller::{Caller, Identity};
+use crate::database::Database;
+
+/// Where the log lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// In a SQLite file of the data directory.
+    Embedded,
+    /// In a database of the throw-away PostgreSQL server.
+    Postgres,
+}
+
+/// Keys that all processes of a directory share.
+struct Keys {
+    folder: TempDir,
+    minter: Arc<Minter>,
+}
+
+impl Keys {
+    fn generate() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        MasterKey::generate()
+            .write_new(&folder.path().join("master.key"))
+            .unwrap();
+        let minter = Minter::from_pem(&generate_key_pem().unwrap());
+        Self {
+            folder,
+            minter: Arc::new(minter.unwrap()),
+        }
+    }
+
+    fn master(&self) -> MasterKey {
+        MasterKey::from_file(&self.folder.path().join("master.key")).unwrap()
+    }
+}
+
+/// One serving process with its own data directory.
+pub struct Process {
+    data_dir: TempDir,
+    running: Running,
+    channel: Channel,
+}
+
+impl Process {
+    /// A channel to it.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &std::path::Path {
+        self.data_dir.path()
+    }
+
+    /// What runs.
+    #[must_use]
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+}
+
+/// A running directory: a log on one of the homes, and a process that serves it.
+pub struct Directory {
+    /// Where the log lives.
+    pub home: Home,
+    /// The time of the log and of every token; a story advances it instead of waiting.
+    pub clock: Clock,
+    keys: Keys,
+    database: Option<Database>,
+    process: Process,
+}
+
+impl Directory {
+    /// Starts a directory with an empty log.
+    pub async fn start(home: Home) -> Self {
+        let clock = Clock::manual(start_of_time());
+        let keys = Keys::generate();
+        let database = match home {
+            Home::Embedded => None,
+            Home::Postgres => Some(Self::migrated(&keys).await),
+        };
+        let data_dir = tempfile::tempdir().unwrap();
+        let process = serve(data_dir, database.as_ref(), &keys, &clock).await;
+        Self {
+            home,
+            clock,
+            keys,
+            database,
+            process,
+        }
+    }
+
+    async fn migrated(keys: &Keys) -> Database {
+        let database = Database::create().await;
+        postgres::migrate(
+            &database.owner_url(),
+            Some(&database.application_role()),
+            &keys.master(),
+        )
+        .await
+        .unwrap();
+        database
+    }
+
+    /// The process that serves it.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The database of the log, where it has one.
+    #[must_use]
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
+    }
+
+    /// Starts another process on the same database.
+    pub async fn second_process(&self) -> Process {
+        let database = self
+            .database
+            .as_ref()
+            .expect("only a server database has more than one process");
+        let data_dir = tempfile::tempdir().unwrap();
+        serve(data_dir, Some(database), &self.keys, &self.clock).await
+    }
+
+    /// Stops the process and starts one again, with the data directory it had or with an empty one.
+    #[must_use]
+    pub async fn restarted(self, views: Views) -> Self {
+        let Process {
+            data_dir, running, ..
+        } = self.process;
+        running.shutdown().await.unwrap();
+        if views == Views::Lost {
+            std::fs::remove_dir_all(data_dir.path().join("views")).unwrap();
+        }
+        let process = serve(data_dir, self.database.as_ref(), &self.keys, &self.clock).await;
+        Self { process, ..self }
+    }
+
+    /// A caller of this directory.
+    #[must_use]
+    pub fn caller(&self, identity: Identity) -> Caller {
+        Caller::new(
+            self.process.channel(),
+            Arc::clone(&self.keys.minter),
+            self.clock.clone(),
+            identity,
+        )
+    }
+
+    /// Who mints the tokens this directory accepts.
+    #[must_use]
+    pub fn minter(&self) -> &Minter {
+        &self.keys.minter
+    }
+
+    /// The operator.
+    #[must_use]
+    pub fn operator(&self) -> Caller {
+        self.caller(Identity::new(Role::Operator, "operator", None))
+    }
+
+    /// An auditor of all accounts, who may see personal data.
+    #[must_use]
+    pub fn auditor(&self) -> Caller {
+        self.caller(Identity {
+            scope: "personal-data".to_owned(),
+            ..Identity::new(Role::Auditor, "auditor", None)
+        })
+    }
+
+    /// The position of the last event.
+    pub async fn head(&self) -> u64 {
+        self.operator()
+            .operations()
+            .get_log_status(pb::GetLogStatusRequest {})
+            .await
+            .answer()
+            .head_position
+    }
+
+    /// The whole log, as an auditor reads it.
+    pub async fn events(&self) -> Vec<pb::Event> {
+        let mut replay = self
+            .auditor()
+            .history()
+            .replay_events(pb::ReplayEventsRequest::default())
+            .await
+            .answer();
+        let mut events = Vec::new();
+        while let Some(piece) = replay.message().await.unwrap() {
+            events.extend(piece.events);
+        }
+        events
+    }
+
+    /// Checks what must hold of every log, stops the process, and removes the database.
+    pub async fn finish(self) {
+        check_log(&self.events().await);
+        self.process.running.shutdown().await.unwrap();
+        if let Some(database) = self.database {
+            database.remove().await;
+        }
+    }
+}
+
+/// What becomes of the views when a process is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Views {
+    /// They are there.
+    Kept,
+    /// Their disk was lost.
+    Lost,
+}
+
+/// When every story begins: an ordinary Monday morning.
+#[must_use]
+pub fn start_of_time() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 3, 2, 8, 0, 0).unwrap()
+}
+
+async fn serve(
+    data_dir: TempDir,
+    database: Option<&Database>,
+    keys: &Keys,
+    clock: &Clock,
+) -> Process {
+    let running = server::start(Options {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        data_dir: data_dir.path().to_owned(),
+        store: database.map_or(Store::Embedded, |database| Store::Postgres {
+            url: database.application_url(),
+            allow_owner: false,
+            migrate: false,
+        }),
+        master_key: Some(keys.master()),
+        token_keys: vec![keys.minter.public_pem().to_owned()],
+        tls: None,
+        allow_plaintext: false,
+        clock: clock.clone(),
+    })
+    .await
+    .unwrap();
+    let channel = connect(running.address());
+    Process {
+        data_dir,
+        running,
+        channel,
+    }
+}
+
+/// A channel to an address, connected when it is first used.
+#[must_use]
+pub fn connect(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}"))
+        .unwrap()
+        .tcp_nodelay(true)
+        .connect_lazy()
+}
+
+/// Checks that positions, account numbers and revisions are dense, that commits are whole and that time never goes back.
+#[track_caller]
+pub fn check_log(events: &[pb::Event]) {
+    let mut numbers: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut revisions: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut last_time = (0, 0);
+    let mut commit = 0;
+    for (event, position) in events.iter().zip(1_u64..) {
+        assert_eq!(event.position, position, "a gap in the log: {event:?}");
+        if position > commit {
+            commit = event.commit_position;
+        }
+        assert_eq!(
+            event.commit_position, commit,
+            "a commit within another: {event:?}"
+        );
+        let number = numbers.entry(&event.account_id).or_default();
+        *number += 1;
+        assert_eq!(
+            event.account_number, *number,
+            "a gap in the account: {event:?}"
+        );
+        let revision = revisions.entry(&event.stream).or_default();
+        *revision += 1;
+        assert_eq!(event.revision, *revision, "a gap in the stream: {event:?}");
+        let time = event
+            .recorded_at
+            .map(|time| (time.seconds, time.nanos))
+            .expect("an event without a time");
+        assert!(time >= last_time, "time went back: {event:?}");
+        last_time = time;
+    }
+    assert_eq!(
+        commit,
+        events.len() as u64,
+        "the last commit is cut off at its {commit}"
+    );
+}

@@ -1,0 +1,73 @@
+//! People for stories.
+
+use rollbook_proto::v1 as pb;
+
+/// A password nobody has.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// Somebody new, named after the signature; without a password, as accounts of stories keep passwords elsewhere.
+#[must_use]
+pub fn person(signature: &str) -> pb::NewUser {
+    pb::NewUser {
+        signature: signature.to_owned(),
+        first_name: format!("First {signature}"),
+        last_name: format!("Last {signature}"),
+        email: format!("{signature}@example.com"),
+        ..pb::NewUser::default()
+    }
+}
+
+/// Somebody new who manages the account.
+#[must_use]
+pub fn administrator(signature: &str) -> pb::NewUser {
+    pb::NewUser {
+        user_type: pb::UserType::Administrator.into(),
+        ..person(signature)
+    }
+}
+
+/// A link to a company, with the user as its own supervisor.
+#[must_use]
+pub fn link(company_id: &str) -> pb::UserCompany {
+    pb::UserCompany {
+        company_id: company_id.to_owned(),
+        ..pb::UserCompany::default()
+    }
+}
+
+/// A link to a company, with somebody else as supervisor.
+#[must_use]
+pub fn report_to(company_id: &str, supervisor_id: &str) -> pb::UserCompany {
+    pb::UserCompany {
+        company_id: company_id.to_owned(),
+        supervisor_id: supervisor_id.to_owned(),
+        show_as_addressee: false,
+    }
+}
+
+/// A grant on a module for the whole account.
+#[must_use]
+pub fn grant(module: &str) -> pb::Permission {
+    pb::Permission {
+        module: module.to_owned(),
+        company_id: String::new(),
+    }
+}
+
+/// Options of a command that is safe to repeat.
+#[must_use]
+pub fn repeatable() -> Option<pb::CommandOptions> {
+    Some(pb::CommandOptions {
+        request_id: uuid::Uuid::now_v7().to_string(),
+        ..pb::CommandOptions::default()
+    })
+}
+
+/// Options of a command that expects a revision.
+#[must_use]
+pub fn at_revision(expected_revision: u64) -> Option<pb::CommandOptions> {
+    Some(pb::CommandOptions {
+        expected_revision,
+        ..pb::CommandOptions::default()
+    })
+}

@@ -1,0 +1,672 @@
+//! A valid request for each method of the contract, to be sent as it is or spoiled in every way.
+
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value};
+use prost_types::FieldMask;
+use rollbook_proto::v1 as pb;
+use rollbook_services::access;
+use rollbook_services::caller::Role;
+use tonic::{Response, Status};
+
+use crate::answer::Answer as _;
+use crate::ask;
+use crate::caller::{Caller, Identity};
+use crate::contract;
+use crate::directory::Directory;
+use crate::people::{grant, link, person};
+use crate::tenant::Tenant;
+
+/// An account in which every method has something to work on.
+pub struct World {
+    tenant: Tenant,
+    /// A user with every kind of involvement.
+    busy: String,
+    /// A user whom nothing needs.
+    idle: String,
+    invitation_id: String,
+    invitation_token: String,
+    own: Caller,
+}
+
+/// A valid request, and somebody who may send it.
+#[derive(Clone)]
+pub struct Sample {
+    /// The method it is for.
+    pub method: MethodDescriptor,
+    /// The request.
+    pub message: DynamicMessage,
+    /// Who may send it.
+    pub caller: Caller,
+}
+
+impl Sample {
+    /// Sends the request as it now is, and answers the first message that comes back.
+    ///
+    /// # Errors
+    /// The status, where it is refused.
+    pub async fn send(&self) -> Result<Response<DynamicMessage>, Status> {
+        self.send_bytes(self.message.encode_to_vec()).await
+    }
+
+    /// Sends these bytes instead.
+    ///
+    /// # Errors
+    /// The status, where they are refused.
+    pub async fn send_bytes(&self, bytes: Vec<u8>) -> Result<Response<DynamicMessage>, Status> {
+        let path = contract::path(&self.method);
+        let answer = self.caller.raw(&path, bytes).await?;
+        let output = self.method.output();
+        Ok(answer.map(|bytes| DynamicMessage::decode(output, bytes.as_slice()).unwrap()))
+    }
+
+    /// The same request with another value in one of its texts.
+    #[must_use]
+    pub fn with(&self, path: &[Step], text: &str) -> Self {
+        let mut spoiled = self.clone();
+        set(&mut spoiled.message, path, text);
+        spoiled
+    }
+
+    /// The same request with these options.
+    #[must_use]
+    pub fn with_options(&self, options: &pb::CommandOptions) -> Self {
+        let mut changed = self.clone();
+        let descriptor = contract::pool()
+            .get_message_by_name("rollbook.v1.CommandOptions")
+            .unwrap();
+        let options =
+            DynamicMessage::decode(descriptor, options.encode_to_vec().as_slice()).unwrap();
+        changed
+            .message
+            .set_field_by_name("command", Value::Message(options));
+        changed
+    }
+
+    /// Where its texts are, those of messages inside it included.
+    #[must_use]
+    pub fn texts(&self) -> Vec<Vec<Step>> {
+        let mut found = Vec::new();
+        texts_of(&self.message, &mut Vec::new(), &mut found);
+        found
+    }
+}
+
+/// A step on the way to a value inside a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Into a field.
+    Field(String),
+    /// To an element of a list.
+    Element(usize),
+}
+
+/// A way as errors name it: `user.companies[0].company_id`.
+#[must_use]
+pub fn path_text(path: &[Step]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            Step::Field(name) if text.is_empty() => text.push_str(name),
+            Step::Field(name) => text.extend([".", name]),
+            Step::Element(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}
+
+fn texts_of(message: &DynamicMessage, way: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
+    for field in message.descriptor().fields() {
+        way.push(Step::Field(field.name().to_owned()));
+        let value = message.get_field(&field);
+        match (&*value, field.kind()) {
+            (Value::String(_), _)
+                if field.containing_oneof().is_none() || message.has_field(&field) =>
+            {
+                found.push(way.clone());
+            }
+            (Value::Message(inner), _) if message.has_field(&field) => texts_of(inner, way, found),
+            (Value::List(elements), Kind::String | Kind::Message(_)) => {
+                for (index, element) in elements.iter().enumerate() {
+                    way.push(Step::Element(index));
+                    match element {
+                        Value::Message(inner) => texts_of(inner, way, found),
+                        _ => found.push(way.clone()),
+                    }
+                    way.pop();
+                }
+            }
+            _ => {}
+        }
+        way.pop();
+    }
+}
+
+fn set(message: &mut DynamicMessage, path: &[Step], text: &str) {
+    let Some((Step::Field(name), rest)) = path.split_first() else {
+        panic!("no field begins the way {path:?}");
+    };
+    let field = message.get_field_by_name_mut(name).unwrap();
+    let (value, rest) = match (field, rest.split_first()) {
+        (Value::List(elements), Some((Step::Element(index), rest))) => {
+            (&mut elements[*index], rest)
+        }
+        (field, _) => (field, rest),
+    };
+    match value {
+        Value::Message(inner) => set(inner, rest, text),
+        value => *value = Value::String(text.to_owned()),
+    }
+}
+
+impl World {
+    /// Makes an account of this id with everything in it.
+    pub async fn create(directory: &Directory, account_id: &str) -> Self {
+        let tenant = Tenant::create(directory, account_id).await;
+        let busy = tenant.clerk("BUSY").await.user_id;
+        let idle = tenant.clerk("IDLE").await.user_id;
+        let (company_id, user_id) = (&tenant.companies[0], &busy);
+        let mut reports = tenant.service.involvements();
+        reports
+            .report_invoice_queued(ask!(
+                tenant,
+                ReportInvoiceQueuedRequest {
+                    company_id,
+                    user_id,
+                    invoice_id: "INV-1"
+                }
+            ))
+            .await
+            .answer();
+        reports
+            .report_invoice_reviewed(ask!(
+                tenant,
+                ReportInvoiceReviewedRequest {
+                    company_id,
+                    user_id,
+                    invoice_id: "INV-1"
+                }
+            ))
+            .await
+            .answer();
+        reports
+            .link_flow_template(ask!(
+                tenant,
+                LinkFlowTemplateRequest {
+                    company_id,
+                    user_id,
+                    flow_template_id: "FLOW-1"
+                }
+            ))
+            .await
+            .answer();
+        reports
+            .link_reference(ask!(
+                tenant,
+                LinkReferenceRequest {
+                    company_id,
+                    user_id,
+                    reference_id: "REF-1"
+                }
+            ))
+            .await
+            .answer();
+        let emails = vec!["invited@example.com".to_owned()];
+        let invited = tenant
+            .admin
+            .invitations()
+            .invite_users(ask!(tenant, InviteUsersRequest { emails }))
+            .await
+            .answer();
+        let Some(pb::invite_result::Outcome::Invited(invited)) = invited.results[0].outcome.clone()
+        else {
+            panic!("not invited: {invited:?}");
+        };
+        tenant
+            .admin
+            .accounts()
+            .define_role(ask!(
+                tenant,
+                DefineRoleRequest {
+                    role: "spare",
+                    title: "Nobody's"
+                }
+            ))
+            .await
+            .answer();
+        let spare = tenant
+            .admin
+            .accounts()
+            .add_company(ask!(tenant, AddCompanyRequest { title: "Spare" }))
+            .await
+            .answer();
+        let own = directory.caller(Identity::new(Role::Own, &idle, Some(account_id)));
+        let mut companies = tenant.companies.clone();
+        companies.push(spare.company.unwrap().company_id);
+        Self {
+            tenant: Tenant {
+                companies,
+                ..tenant
+            },
+            busy,
+            idle,
+            invitation_id: invited.invitation.unwrap().invitation_id,
+            invitation_token: invited.token,
+            own,
+        }
+    }
+
+    /// The account.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// A caller of this role for this account; the operator is for all.
+    #[must_use]
+    pub fn caller(&self, role: Role) -> Caller {
+        match role {
+            Role::Operator => &self.tenant.operator,
+            Role::Administrator => &self.tenant.admin,
+            Role::Service => &self.tenant.service,
+            Role::Portal => &self.tenant.portal,
+            Role::Auditor => &self.tenant.auditor,
+            Role::Own => &self.own,
+        }
+        .clone()
+    }
+
+    /// A valid request for each method of the contract.
+    #[must_use]
+    pub fn samples(&self) -> Vec<Sample> {
+        contract::methods()
+            .into_iter()
+            .map(|method| self.sample(method))
+            .collect()
+    }
+
+    /// A valid request for this method, and the first of the roles that may send it, an administrator where it may.
+    #[must_use]
+    pub fn sample(&self, method: MethodDescriptor) -> Sample {
+        let name = method.name();
+        let bytes = [
+            self.account_request(name),
+            self.user_request(name),
+            self.user_company_request(name),
+            self.invitation_request(name),
+            self.involvement_request(name),
+            self.reading_request(name),
+        ]
+        .into_iter()
+        .flatten()
+        .next()
+        .unwrap_or_else(|| panic!("no valid request for {name}: please add one"));
+        let message = DynamicMessage::decode(method.input(), bytes.as_slice()).unwrap();
+        let rule = access::rule(&contract::path(&method))
+            .unwrap_or_else(|| panic!("no access rule for {name}"));
+        let role = if rule.roles.contains(&Role::Administrator) {
+            Role::Administrator
+        } else {
+            rule.roles[0]
+        };
+        Sample {
+            method,
+            message,
+            caller: self.caller(role),
+        }
+    }
+
+    fn account_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let bytes = match method {
+            "CreateAccount" => Tenant::request(&format!("{}-too", t.account_id)).encode_to_vec(),
+            "GetAccount" => ask!(t, GetAccountRequest {}).encode_to_vec(),
+            "ListAccounts" => pb::ListAccountsRequest::default().encode_to_vec(),
+            "UpdateAccountSettings" => ask!(
+                t,
+                UpdateAccountSettingsRequest {
+                    title: "Another title",
+                    settings: pb::AccountSettings {
+                        invitation_validity_days: 9,
+                        ..Default::default()
+                    },
+                    update_mask: mask(&["title", "settings.invitation_validity_days"]),
+                }
+            )
+            .encode_to_vec(),
+            "AddCompany" => ask!(t, AddCompanyRequest { title: "Delta" }).encode_to_vec(),
+            "RenameCompany" => ask!(
+                t,
+                RenameCompanyRequest {
+                    company_id: &t.companies[0],
+                    title: "Alpha Two"
+                }
+            )
+            .encode_to_vec(),
+            "RemoveCompany" => ask!(
+                t,
+                RemoveCompanyRequest {
+                    company_id: &t.companies[3]
+                }
+            )
+            .encode_to_vec(),
+            "DefineRole" => ask!(
+                t,
+                DefineRoleRequest {
+                    role: "pilot",
+                    title: "Pilot"
+                }
+            )
+            .encode_to_vec(),
+            "RemoveRole" => ask!(t, RemoveRoleRequest { role: "spare" }).encode_to_vec(),
+            "DefineModule" => ask!(
+                t,
+                DefineModuleRequest {
+                    module: "flight",
+                    title: "Flight"
+                }
+            )
+            .encode_to_vec(),
+            "RemoveModule" => ask!(t, RemoveModuleRequest { module: "archive" }).encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
+    fn user_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let user_id = &self.idle;
+        let bytes = match method {
+            "CreateUser" => ask!(
+                t,
+                CreateUserRequest {
+                    user: pb::NewUser {
+                        phone: "12 34 56".to_owned(),
+                        mobile_phone: "65 43 21".to_owned(),
+                        language: "sv".to_owned(),
+                        roles: vec!["clerk".to_owned()],
+                        permissions: vec![grant("invoices")],
+                        companies: vec![link(&t.companies[0])],
+                        ..person("NEW")
+                    }
+                }
+            )
+            .encode_to_vec(),
+            "UpdateUser" => ask!(
+                t,
+                UpdateUserRequest {
+                    user_id,
+                    profile: pb::UserProfile {
+                        signature: "IDL2".to_owned(),
+                        first_name: "Ida".to_owned(),
+                        last_name: "Ek".to_owned(),
+                        email: "ida@example.com".to_owned(),
+                        user_type: pb::UserType::Standard.into(),
+                        ..Default::default()
+                    },
+                    update_mask: mask(&["*"]),
+                }
+            )
+            .encode_to_vec(),
+            "DeleteUser" => ask!(t, DeleteUserRequest { user_id }).encode_to_vec(),
+            "ActivateUser" => ask!(t, ActivateUserRequest { user_id }).encode_to_vec(),
+            "DeactivateUser" => ask!(t, DeactivateUserRequest { user_id }).encode_to_vec(),
+            "LockUser" => ask!(t, LockUserRequest { user_id }).encode_to_vec(),
+            "UnlockUser" => ask!(t, UnlockUserRequest { user_id }).encode_to_vec(),
+            "SetUserRoles" => ask!(
+                t,
+                SetUserRolesRequest {
+                    user_id,
+                    roles: vec!["manager".to_owned()]
+                }
+            )
+            .encode_to_vec(),
+            "SetUserPermissions" => ask!(
+                t,
+                SetUserPermissionsRequest {
+                    user_id,
+                    permissions: vec![pb::Permission {
+                        company_id: t.companies[0].clone(),
+                        ..grant("invoices")
+                    }],
+                }
+            )
+            .encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
+    fn user_company_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let user_id = &self.idle;
+        let bytes = match method {
+            "AddUserCompanies" => {
+                let companies = vec![link(&t.companies[3])];
+                ask!(t, AddUserCompaniesRequest { user_id, companies }).encode_to_vec()
+            }
+            "RemoveUserCompanies" => {
+                let company_ids = vec![t.companies[1].clone()];
+                ask!(
+                    t,
+                    RemoveUserCompaniesRequest {
+                        user_id,
+                        company_ids
+                    }
+                )
+                .encode_to_vec()
+            }
+            "UpdateUserCompany" => ask!(
+                t,
+                UpdateUserCompanyRequest {
+                    user_id,
+                    company: pb::UserCompany {
+                        show_as_addressee: true,
+                        supervisor_id: self.busy.clone(),
+                        ..link(&t.companies[0])
+                    },
+                    update_mask: mask(&["*"]),
+                }
+            )
+            .encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
+    fn invitation_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let invitation_id = &self.invitation_id;
+        let bytes = match method {
+            "InviteUsers" => ask!(
+                t,
+                InviteUsersRequest {
+                    emails: vec!["guest@example.com".to_owned()],
+                    roles: vec!["clerk".to_owned()],
+                    permissions: vec![grant("invoices")],
+                    company_ids: vec![t.companies[0].clone()],
+                }
+            )
+            .encode_to_vec(),
+            "GetInvitation" => ask!(t, GetInvitationRequest { invitation_id }).encode_to_vec(),
+            "LookUpInvitation" => pb::LookUpInvitationRequest {
+                token: self.invitation_token.clone(),
+            }
+            .encode_to_vec(),
+            "ListInvitations" => ask!(t, ListInvitationsRequest {}).encode_to_vec(),
+            "ResendInvitation" => {
+                ask!(t, ResendInvitationRequest { invitation_id }).encode_to_vec()
+            }
+            "DeleteInvitation" => {
+                ask!(t, DeleteInvitationRequest { invitation_id }).encode_to_vec()
+            }
+            "AcceptInvitation" => pb::AcceptInvitationRequest {
+                token: self.invitation_token.clone(),
+                signature: "GUEST".to_owned(),
+                first_name: "Greta".to_owned(),
+                last_name: "Ek".to_owned(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
+    fn involvement_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let (company_id, user_id) = (&t.companies[0], &self.busy);
+        let bytes = match method {
+            "ReportInvoiceQueued" => ask!(
+                t,
+                ReportInvoiceQueuedRequest {
+                    company_id,
+                    user_id,
+                    invoice_id: "INV-2"
+                }
+            )
+            .encode_to_vec(),
+            "ReportInvoiceDequeued" => ask!(
+                t,
+                ReportInvoiceDequeuedRequest {
+                    company_id,
+                    user_id,
+                    invoice_id: "INV-1"
+                }
+            )
+            .encode_to_vec(),
+            "ReportInvoiceReviewed" => ask!(
+                t,
+                ReportInvoiceReviewedRequest {
+                    company_id,
+                    user_id,
+                    invoice_id: "INV-2"
+                }
+            )
+            .encode_to_vec(),
+            "RetractInvoiceReview" => ask!(
+                t,
+                RetractInvoiceReviewRequest {
+                    company_id,
+                    user_id,
+                    invoice_id: "INV-1"
+                }
+            )
+            .encode_to_vec(),
+            "ReportInvoicePosted" => ask!(
+                t,
+                ReportInvoicePostedRequest {
+                    company_id,
+                    invoice_id: "INV-1"
+                }
+            )
+            .encode_to_vec(),
+            "ReportInvoiceWithdrawn" => ask!(
+                t,
+                ReportInvoiceWithdrawnRequest {
+                    company_id,
+                    invoice_id: "INV-1"
+                }
+            )
+            .encode_to_vec(),
+            "LinkFlowTemplate" => ask!(
+                t,
+                LinkFlowTemplateRequest {
+                    company_id,
+                    user_id,
+                    flow_template_id: "FLOW-2"
+                }
+            )
+            .encode_to_vec(),
+            "UnlinkFlowTemplate" => ask!(
+                t,
+                UnlinkFlowTemplateRequest {
+                    company_id,
+                    user_id,
+                    flow_template_id: "FLOW-1"
+                }
+            )
+            .encode_to_vec(),
+            "LinkReference" => ask!(
+                t,
+                LinkReferenceRequest {
+                    company_id,
+                    user_id,
+                    reference_id: "REF-2"
+                }
+            )
+            .encode_to_vec(),
+            "UnlinkReference" => ask!(
+                t,
+                UnlinkReferenceRequest {
+                    company_id,
+                    user_id,
+                    reference_id: "REF-1"
+                }
+            )
+            .encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
+    fn reading_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let user_id = &self.idle;
+        let filter = || pb::EventFilter {
+            account_id: t.account_id.clone(),
+            ..Default::default()
+        };
+        let bytes = match method {
+            "GetUser" => {
+                let key = pb::get_user_request::Key::UserId(user_id.clone());
+                ask!(t, GetUserRequest { key }).encode_to_vec()
+            }
+            "BatchGetUsers" => ask!(
+                t,
+                BatchGetUsersRequest {
+                    user_ids: vec![user_id.clone()]
+                }
+            )
+            .encode_to_vec(),
+            "ListUsers" => ask!(t, ListUsersRequest { role: "clerk" }).encode_to_vec(),
+            "CheckUserDeletion" => ask!(t, CheckUserDeletionRequest { user_id }).encode_to_vec(),
+            "CheckAccess" => ask!(
+                t,
+                CheckAccessRequest {
+                    user_id,
+                    module: "invoices"
+                }
+            )
+            .encode_to_vec(),
+            "ListInvolvements" => ask!(t, ListInvolvementsRequest { user_id }).encode_to_vec(),
+            "ListReviewers" => ask!(
+                t,
+                ListReviewersRequest {
+                    company_id: &t.companies[0],
+                    invoice_id: "INV-1"
+                }
+            )
+            .encode_to_vec(),
+            "ListEvents" => pb::ListEventsRequest {
+                filter: Some(filter()),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            "ReplayEvents" => pb::ReplayEventsRequest {
+                filter: Some(filter()),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            "ListProjections" => pb::ListProjectionsRequest {}.encode_to_vec(),
+            "GetLogStatus" => pb::GetLogStatusRequest {}.encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+}
+
+fn mask(paths: &[&str]) -> FieldMask {
+    FieldMask {
+        paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+    }
+}

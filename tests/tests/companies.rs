@@ -1,0 +1,275 @@
+//! The companies of a user, and its supervisor in each.
+
+use prost_types::FieldMask;
+use rollbook_tests::people::{link, person, report_to};
+use rollbook_tests::{Answer as _, Code, Directory, Tenant, ask, pb, stories};
+
+stories! {
+    r29_companies_are_added_and_removed_together,
+    r29_a_company_where_the_user_supervises_somebody_is_not_removed,
+    r30_properties_of_a_company_change_one_by_one_and_go_with_it,
+    r31_a_supervisor_is_active_and_has_the_company,
+}
+
+fn mask(path: &str) -> FieldMask {
+    FieldMask {
+        paths: vec![path.to_owned()],
+    }
+}
+
+async fn r29_companies_are_added_and_removed_together(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let anna = acme.user("ANNA").await.user_id;
+    let add = |companies: Vec<pb::UserCompany>| {
+        ask!(
+            acme,
+            AddUserCompaniesRequest {
+                user_id: &anna,
+                companies
+            }
+        )
+    };
+    let both = vec![link(&acme.companies[0]), link(&acme.companies[1])];
+    let added = acme
+        .admin
+        .users()
+        .add_user_companies(add(both.clone()))
+        .await
+        .answer();
+    let linked = added.user.unwrap().companies;
+    assert_eq!(linked.len(), 2);
+    assert!(
+        linked
+            .iter()
+            .all(|link| link.supervisor_id == anna && !link.show_as_addressee)
+    );
+    let again = acme
+        .admin
+        .users()
+        .add_user_companies(add(both))
+        .await
+        .answer();
+    assert_eq!(
+        again.revision, added.revision,
+        "what already is adds no event"
+    );
+    let remove = || {
+        ask!(
+            acme,
+            RemoveUserCompaniesRequest {
+                user_id: &anna,
+                company_ids: vec![acme.companies[0].clone(), acme.companies[2].clone()],
+            }
+        )
+    };
+    let removed = acme
+        .admin
+        .users()
+        .remove_user_companies(remove())
+        .await
+        .answer();
+    assert_eq!(
+        removed.user.unwrap().companies,
+        linked
+            .into_iter()
+            .filter(|link| link.company_id == acme.companies[1])
+            .collect::<Vec<_>>()
+    );
+    let again = acme
+        .admin
+        .users()
+        .remove_user_companies(remove())
+        .await
+        .answer();
+    assert_eq!(again.revision, removed.revision);
+    let unknown = vec![link(&uuid::Uuid::now_v7().to_string())];
+    acme.admin
+        .users()
+        .add_user_companies(add(unknown))
+        .await
+        .refusal()
+        .is(Code::NotFound, "COMPANY_NOT_FOUND");
+}
+
+async fn r29_a_company_where_the_user_supervises_somebody_is_not_removed(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let boss = acme.clerk("BOSS").await.user_id;
+    let report = pb::NewUser {
+        companies: vec![report_to(&acme.companies[0], &boss)],
+        ..person("ANNA")
+    };
+    let anna = acme.create_user(report).await.user_id;
+    let remove = |company_id: &String| {
+        ask!(
+            acme,
+            RemoveUserCompaniesRequest {
+                user_id: &boss,
+                company_ids: vec![company_id.clone()],
+            }
+        )
+    };
+    let refusal = acme
+        .admin
+        .users()
+        .remove_user_companies(remove(&acme.companies[0]))
+        .await
+        .refusal()
+        .is(Code::FailedPrecondition, "SUPERVISES_USERS");
+    assert!(format!("{refusal:?}").contains(&anna), "{refusal:?}");
+    acme.admin
+        .users()
+        .remove_user_companies(remove(&acme.companies[1]))
+        .await
+        .answer();
+    acme.admin
+        .users()
+        .remove_user_companies(ask!(
+            acme,
+            RemoveUserCompaniesRequest {
+                user_id: &anna,
+                company_ids: vec![acme.companies[0].clone()],
+            }
+        ))
+        .await
+        .answer();
+    acme.admin
+        .users()
+        .remove_user_companies(remove(&acme.companies[0]))
+        .await
+        .answer();
+}
+
+async fn r30_properties_of_a_company_change_one_by_one_and_go_with_it(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let (anna, boss) = (
+        acme.clerk("ANNA").await.user_id,
+        acme.clerk("BOSS").await.user_id,
+    );
+    let company = acme.companies[0].as_str();
+    let change = |path: &str| {
+        ask!(
+            acme,
+            UpdateUserCompanyRequest {
+                user_id: &anna,
+                company: pb::UserCompany {
+                    show_as_addressee: true,
+                    ..report_to(company, &boss)
+                },
+                update_mask: mask(path),
+            }
+        )
+    };
+    let here = |user: pb::User| {
+        user.companies
+            .into_iter()
+            .find(|link| link.company_id == company)
+    };
+    let shown = acme
+        .admin
+        .users()
+        .update_user_company(change("show_as_addressee"))
+        .await
+        .answer();
+    let link_now = here(shown.user.unwrap()).unwrap();
+    assert_eq!(
+        (link_now.show_as_addressee, link_now.supervisor_id.as_str()),
+        (true, anna.as_str())
+    );
+    let led = acme
+        .admin
+        .users()
+        .update_user_company(change("supervisor_id"))
+        .await
+        .answer();
+    let link_now = here(led.user.unwrap()).unwrap();
+    assert_eq!(
+        (link_now.show_as_addressee, link_now.supervisor_id.as_str()),
+        (true, boss.as_str())
+    );
+    let same = acme
+        .admin
+        .users()
+        .update_user_company(change("*"))
+        .await
+        .answer();
+    assert_eq!(same.revision, led.revision, "what already is adds no event");
+    let remove = ask!(
+        acme,
+        RemoveUserCompaniesRequest {
+            user_id: &anna,
+            company_ids: vec![company.to_owned()]
+        }
+    );
+    acme.admin
+        .users()
+        .remove_user_companies(remove)
+        .await
+        .answer();
+    acme.admin
+        .users()
+        .update_user_company(change("show_as_addressee"))
+        .await
+        .refusal()
+        .is(Code::FailedPrecondition, "COMPANY_NOT_LINKED");
+    let back = acme
+        .admin
+        .users()
+        .add_user_companies(ask!(
+            acme,
+            AddUserCompaniesRequest {
+                user_id: &anna,
+                companies: vec![link(company)],
+            }
+        ))
+        .await
+        .answer();
+    let link_now = here(back.user.unwrap()).unwrap();
+    assert_eq!(
+        (link_now.show_as_addressee, link_now.supervisor_id.as_str()),
+        (false, anna.as_str())
+    );
+}
+
+async fn r31_a_supervisor_is_active_and_has_the_company(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let other = Tenant::create(directory, "other").await;
+    let company = acme.companies[0].as_str();
+    let anna = acme.clerk("ANNA").await.user_id;
+    let elsewhere = acme.user("ELSE").await.user_id;
+    let foreign = other.clerk("FORE").await.user_id;
+    let companies = vec![link(company)];
+    let inactive = pb::NewUser {
+        active: Some(false),
+        companies,
+        ..person("IDLE")
+    };
+    let inactive = acme.create_user(inactive).await.user_id;
+    for unfit in [
+        elsewhere,
+        foreign,
+        inactive,
+        uuid::Uuid::now_v7().to_string(),
+    ] {
+        acme.admin
+            .users()
+            .update_user_company(ask!(
+                acme,
+                UpdateUserCompanyRequest {
+                    user_id: &anna,
+                    company: report_to(company, &unfit),
+                    update_mask: mask("supervisor_id"),
+                }
+            ))
+            .await
+            .refusal()
+            .is(Code::FailedPrecondition, "SUPERVISOR_UNFIT");
+        let user = pb::NewUser {
+            companies: vec![report_to(company, &unfit)],
+            ..person("NEW")
+        };
+        acme.try_create(user)
+            .await
+            .refusal()
+            .is(Code::FailedPrecondition, "SUPERVISOR_UNFIT");
+    }
+}

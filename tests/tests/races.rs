@@ -1,0 +1,348 @@
+//! Races with real concurrency: whatever the order, the rules hold.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use futures::future::join_all;
+use rollbook_tests::people::{administrator, person};
+use rollbook_tests::{
+    Answer as _, Caller, Code, Directory, Home, Refusal, Tenant, ask, pb, stories,
+};
+
+stories! {
+    r4_of_two_hundred_creates_of_one_signature_one_wins,
+    r25_of_two_administrators_who_delete_each_other_exactly_one_succeeds,
+    r25_with_a_third_administrator_there_too,
+    r25_a_review_comes_first_and_blocks_or_second_and_is_refused,
+    r48_of_two_hundred_accepts_of_one_invitation_one_succeeds,
+    r39_every_reviewer_is_released_whatever_comes_at_the_same_moment,
+}
+
+/// Runs them all at once, each as a task of its own, and answers what became of each.
+async fn at_once<T, F>(tasks: Vec<F>) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
+    join_all(tasks)
+        .await
+        .into_iter()
+        .map(|task| task.unwrap())
+        .collect()
+}
+
+/// How many went well, and how many were refused for each reason.
+fn tally<T>(outcomes: &[Result<T, Refusal>]) -> (usize, BTreeMap<String, usize>) {
+    let mut refusals = BTreeMap::new();
+    for refusal in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        *refusals.entry(refusal.reason.clone()).or_default() += 1;
+    }
+    (
+        outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+        refusals,
+    )
+}
+
+async fn creates_of_one_signature(acme: &Tenant, callers: &[Caller]) {
+    let tasks = (0..200)
+        .map(|number: usize| {
+            let caller = callers[number % callers.len()].clone();
+            let user = pb::NewUser {
+                email: format!("n{number}@example.com"),
+                ..person("ANNA")
+            };
+            let request = ask!(acme, CreateUserRequest { user });
+            async move { caller.users().create_user(request).await.outcome() }
+        })
+        .collect();
+    let outcomes = at_once(tasks).await;
+    assert!(
+        outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().err())
+            .all(|refusal| refusal.code == Code::AlreadyExists)
+    );
+    assert_eq!(
+        tally(&outcomes),
+        (1, BTreeMap::from([("SIGNATURE_TAKEN".to_owned(), 199)]))
+    );
+    let listed = acme.signatures().await;
+    assert_eq!(
+        listed
+            .iter()
+            .filter(|signature| *signature == "ANNA")
+            .count(),
+        1
+    );
+}
+
+/// Two administrators delete each other, again and again, alone or with a third one there.
+async fn duels(directory: &Directory, acme: &Tenant, places: &[&Tenant], third: bool) {
+    for round in 0..100 {
+        // The seconds are the only administrators beside the third: the first of the account is it, or inactive.
+        let left = acme
+            .create_user(administrator(&format!("L{round}{third}")))
+            .await;
+        let right = acme
+            .create_user(administrator(&format!("R{round}{third}")))
+            .await;
+        let left_caller = acme.administrator_caller(directory, &left.user_id);
+        let right_caller = acme.administrator_caller(directory, &right.user_id);
+        if !third {
+            let user_id = &acme.administrator.user_id;
+            left_caller
+                .users()
+                .deactivate_user(ask!(acme, DeactivateUserRequest { user_id }))
+                .await
+                .answer();
+        }
+        let shoot = |caller: &Caller, place: &Tenant, target: &str| {
+            let caller = place.reached_by(caller);
+            let request = ask!(acme, DeleteUserRequest { user_id: target });
+            async move { caller.users().delete_user(request).await.outcome() }
+        };
+        let outcomes = at_once(vec![
+            shoot(&left_caller, places[0], &right.user_id),
+            shoot(&right_caller, places[places.len() - 1], &left.user_id),
+        ])
+        .await;
+        let (survived, reasons) = tally(&outcomes);
+        assert_eq!(survived, 1, "round {round}: {reasons:?}");
+        let survivor = if outcomes[0].is_ok() {
+            &left_caller
+        } else {
+            &right_caller
+        };
+        if !third {
+            directory.clock.advance(std::time::Duration::from_secs(1));
+            let user_id = &acme.administrator.user_id;
+            survivor
+                .users()
+                .activate_user(ask!(acme, ActivateUserRequest { user_id }))
+                .await
+                .answer();
+        }
+        let user_id = if outcomes[0].is_ok() {
+            &left.user_id
+        } else {
+            &right.user_id
+        };
+        acme.admin
+            .signed_in_again()
+            .users()
+            .delete_user(ask!(acme, DeleteUserRequest { user_id }))
+            .await
+            .answer();
+    }
+}
+
+async fn reviews_against_deletions(acme: &Tenant, callers: &[Tenant]) {
+    let mut won = (0, 0);
+    for round in 0..100 {
+        let anna = acme.clerk(&format!("V{round}")).await.user_id;
+        let delete = {
+            let caller = callers[0].admin.clone();
+            let request = ask!(acme, DeleteUserRequest { user_id: &anna });
+            async move {
+                caller
+                    .users()
+                    .delete_user(request)
+                    .await
+                    .map(|_| tonic::Response::new(()))
+                    .outcome()
+            }
+        };
+        let review = {
+            let caller = callers[callers.len() - 1].service.clone();
+            let request = ask!(
+                acme,
+                ReportInvoiceReviewedRequest {
+                    company_id: &acme.companies[0],
+                    user_id: &anna,
+                    invoice_id: format!("INV-{round}"),
+                }
+            );
+            async move {
+                caller
+                    .involvements()
+                    .report_invoice_reviewed(request)
+                    .await
+                    .map(|_| tonic::Response::new(()))
+                    .outcome()
+            }
+        };
+        let (deleted, reviewed) = tokio::join!(tokio::spawn(delete), tokio::spawn(review));
+        match (deleted.unwrap(), reviewed.unwrap()) {
+            (Ok(()), Err(refusal)) => {
+                refusal.is(Code::FailedPrecondition, "USER_DELETED");
+                won.0 += 1;
+            }
+            (Err(refusal), Ok(())) => {
+                refusal.is(Code::FailedPrecondition, "USER_STILL_NEEDED");
+                won.1 += 1;
+            }
+            both => panic!("round {round}: {both:?}"),
+        }
+    }
+    println!("deletions {}, reviews {}", won.0, won.1);
+}
+
+async fn accepts_of_one_invitation(acme: &Tenant, callers: &[Caller]) {
+    let emails = vec!["guest@example.com".to_owned()];
+    let invited = acme
+        .admin
+        .invitations()
+        .invite_users(ask!(acme, InviteUsersRequest { emails }))
+        .await
+        .answer();
+    let Some(pb::invite_result::Outcome::Invited(sent)) = invited.results[0].outcome.clone() else {
+        panic!("{invited:?}");
+    };
+    let tasks = (0..200)
+        .map(|number: usize| {
+            let caller = callers[number % callers.len()].clone();
+            let request = pb::AcceptInvitationRequest {
+                token: sent.token.clone(),
+                signature: format!("G{number}"),
+                first_name: "Greta".to_owned(),
+                last_name: "Ek".to_owned(),
+                ..Default::default()
+            };
+            async move {
+                caller
+                    .invitations()
+                    .accept_invitation(request)
+                    .await
+                    .outcome()
+            }
+        })
+        .collect();
+    let outcomes = at_once(tasks).await;
+    let (accepted, reasons) = tally(&outcomes);
+    assert_eq!(accepted, 1, "{reasons:?}");
+    assert!(
+        reasons.keys().all(
+            |reason| ["INVITATION_ACCEPTED", "INVITATION_NOT_FOUND"].contains(&reason.as_str())
+        ),
+        "{reasons:?}",
+    );
+    assert_eq!(acme.signatures().await.len(), 2);
+}
+
+async fn r4_of_two_hundred_creates_of_one_signature_one_wins(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    creates_of_one_signature(&acme, &[acme.admin.clone()]).await;
+}
+
+async fn r25_of_two_administrators_who_delete_each_other_exactly_one_succeeds(
+    directory: &Directory,
+) {
+    let acme = Tenant::create(directory, "acme").await;
+    duels(directory, &acme, &[&acme], false).await;
+}
+
+async fn r25_with_a_third_administrator_there_too(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    duels(directory, &acme, &[&acme], true).await;
+}
+
+async fn r25_a_review_comes_first_and_blocks_or_second_and_is_refused(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    reviews_against_deletions(&acme, std::slice::from_ref(&acme)).await;
+}
+
+async fn r48_of_two_hundred_accepts_of_one_invitation_one_succeeds(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    accepts_of_one_invitation(&acme, std::slice::from_ref(&acme.portal)).await;
+}
+
+async fn r39_every_reviewer_is_released_whatever_comes_at_the_same_moment(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    for round in 0..20 {
+        let mut users = Vec::new();
+        for number in 0..5 {
+            users.push(acme.clerk(&format!("W{round}-{number}")).await.user_id);
+        }
+        let invoice_id = format!("INV-{round}");
+        let mut tasks: Vec<futures::future::BoxFuture<'static, ()>> = Vec::new();
+        for user_id in &users {
+            let (service, request) = (
+                acme.service.clone(),
+                ask!(
+                    acme,
+                    ReportInvoiceReviewedRequest {
+                        company_id: &acme.companies[0],
+                        user_id,
+                        invoice_id: &invoice_id,
+                    }
+                ),
+            );
+            tasks.push(Box::pin(async move {
+                service
+                    .involvements()
+                    .report_invoice_reviewed(request)
+                    .await
+                    .answer();
+            }));
+        }
+        let (service, request) = (
+            acme.service.clone(),
+            ask!(
+                acme,
+                ReportInvoicePostedRequest {
+                    company_id: &acme.companies[0],
+                    invoice_id: &invoice_id,
+                }
+            ),
+        );
+        tasks.insert(
+            2,
+            Box::pin(async move {
+                service
+                    .involvements()
+                    .report_invoice_posted(request)
+                    .await
+                    .answer();
+            }),
+        );
+        at_once(tasks).await;
+        let reviewers = acme
+            .service
+            .involvements()
+            .list_reviewers(ask!(
+                acme,
+                ListReviewersRequest {
+                    company_id: &acme.companies[0],
+                    invoice_id: &invoice_id,
+                }
+            ))
+            .await
+            .answer()
+            .reviewers;
+        assert_eq!(reviewers.len(), 5);
+        assert!(
+            reviewers.iter().all(|reviewer| !reviewer.open),
+            "round {round}: {reviewers:?}"
+        );
+    }
+}
+
+/// All of it again, with half of the callers at another process on the same database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r25_all_of_this_holds_with_two_processes_on_one_database() {
+    let directory = Directory::start(Home::Postgres).await;
+    let second = directory.second_process().await;
+    let acme = Tenant::create(&directory, "acme").await;
+    let there = acme.at(&second);
+    creates_of_one_signature(&acme, &[acme.admin.clone(), there.admin.clone()]).await;
+    let guests = Tenant::create(&directory, "guests").await;
+    accepts_of_one_invitation(&guests, &[guests.portal.clone(), guests.at(&second).portal]).await;
+    reviews_against_deletions(&acme, &[acme.clone(), there.clone()]).await;
+    let duelists = Tenant::create(&directory, "duelists").await;
+    let away = duelists.at(&second);
+    duels(&directory, &duelists, &[&duelists, &away], false).await;
+    duels(&directory, &duelists, &[&duelists, &away], true).await;
+    assert_eq!(acme.signatures().await, there.signatures().await);
+    directory.finish().await;
+}
