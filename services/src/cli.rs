@@ -21,6 +21,7 @@ mod problem;
 mod secret;
 mod serve;
 mod token;
+mod tour;
 mod user;
 mod views;
 
@@ -39,6 +40,8 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// See the main job done, step by step, on a fresh directory
+    Tour(tour::TourFlags),
     /// Serve the directory over gRPC
     Serve(ServeFlags),
     /// Bring the tables of a database up to date, as their owner
@@ -69,6 +72,7 @@ impl Cli {
     /// What went wrong, and what to do about it.
     pub async fn run(self) -> Result<(), Problem> {
         match self.command {
+            Command::Tour(flags) => tour::run(flags).await,
             Command::Serve(flags) => serve::run(flags).await,
             Command::Migrate(flags) => serve::migrate(flags).await,
             Command::Key(args) => key::run(args),

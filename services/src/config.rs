@@ -74,22 +74,18 @@ pub struct ServeFlags {
     #[arg(long, value_name = "HOST:PORT", env = "ROLLBOOK_LISTEN")]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
-    /// The store.
-    #[command(flatten)]
-    #[serde(flatten)]
-    store: StoreFlags,
     /// Bring the tables of the database up to date before serving
-    #[arg(long, env = "ROLLBOOK_MIGRATE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, env = "ROLLBOOK_MIGRATE", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     migrate: Option<bool>,
     /// Serve even though the database user owns the tables, which lets it change the log; for development
-    #[arg(long, env = "ROLLBOOK_ALLOW_OWNER", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, env = "ROLLBOOK_ALLOW_OWNER", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     allow_owner: Option<bool>,
     /// PEM file with a public key that tokens are checked with; several are named one after the other. Embedded, the key
     /// of the data directory counts too
     #[arg(
-        long,
+        long = "token-key-file",
         value_name = "FILE",
         env = "ROLLBOOK_TOKEN_KEY_FILES",
         value_delimiter = ','
@@ -105,7 +101,7 @@ pub struct ServeFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_key_file: Option<PathBuf>,
     /// Serve plain text on an address that is not loopback, as behind a proxy that ends TLS
-    #[arg(long, env = "ROLLBOOK_ALLOW_PLAINTEXT", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, env = "ROLLBOOK_ALLOW_PLAINTEXT", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     allow_plaintext: Option<bool>,
     /// What is logged, as a filter such as `info` or `rollbook_services=debug` [default: info]
@@ -116,6 +112,10 @@ pub struct ServeFlags {
     #[arg(long, value_name = "FORMAT", env = "ROLLBOOK_LOG_FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<LogFormat>,
+    /// The store.
+    #[command(flatten)]
+    #[serde(flatten)]
+    store: StoreFlags,
 }
 
 /// Where the service is, who calls it and for which account.
@@ -288,7 +288,7 @@ fn secrets(names: &'static [&'static str]) -> Env {
 /// The file, or nothing where none is named; one that is named must be there.
 fn toml(file: Option<&Path>) -> Result<figment::providers::Data<Toml>, Problem> {
     match file {
-        Some(path) => read_text(path).map(|text| Toml::string(text.as_str())),
+        Some(path) => read_bytes(path).map(|_| Toml::file_exact(path)),
         None => Ok(Toml::string("")),
     }
 }

@@ -222,7 +222,7 @@ pub struct CommandFlags {
     #[arg(long, value_name = "UUID")]
     request_id: Option<Uuid>,
     /// Revision that the thing must have; 0: any
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     expected_revision: u64,
     /// Check everything, but change nothing
     #[arg(long)]
@@ -247,6 +247,16 @@ impl CommandFlags {
             validate_only: self.validate_only,
             reason: self.reason.clone(),
         }
+    }
+}
+
+/// Options of a command with a fresh request id and a reason.
+#[must_use]
+pub fn because(reason: &str) -> CommandOptions {
+    CommandOptions {
+        request_id: Uuid::now_v7().to_string(),
+        reason: reason.to_owned(),
+        ..CommandOptions::default()
     }
 }
 

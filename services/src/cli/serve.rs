@@ -2,7 +2,7 @@
 
 use clap::Args;
 use rollbook_eventstore::{Clock, MasterKey, postgres};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{logs, output::print, problem::Problem};
 use crate::{
@@ -25,8 +25,7 @@ pub async fn run(flags: ServeFlags) -> Result<(), Problem> {
         "rollbook serves on {scheme}://{}",
         running.address()
     ))?;
-    asked_to_end().await?;
-    end(running).await
+    until_asked(running).await
 }
 
 /// Starts a service.
@@ -36,24 +35,40 @@ pub async fn start(options: Options) -> Result<Running, Problem> {
         .map_err(|source| Problem::failed("serve", source))
 }
 
-/// Ends a service gracefully; a second signal ends it at once.
-pub async fn end(running: Running) -> Result<(), Problem> {
-    tracing::info!("finishing what was accepted");
+/// Serves until SIGINT or SIGTERM, then finishes what was accepted; a second signal ends it at once.
+pub async fn until_asked(running: Running) -> Result<(), Problem> {
+    let (mut once, mut twice) = (Signals::listen()?, Signals::listen()?);
     tokio::select! {
-        ended = running.shutdown() => ended.map_err(|source| Problem::failed("end in good order", source)),
-        again = asked_to_end() => again,
+        ended = running.serve_until(async move { once.next().await }) => {
+            ended.map_err(|source| Problem::failed("end in good order", source))
+        }
+        () = async { twice.next().await; twice.next().await } => {
+            Err(Problem::Usage("ended before everything was finished, as a second signal asked".to_owned()))
+        }
     }
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub async fn asked_to_end() -> Result<(), Problem> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// The signals that ask a process to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Problem> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self {
+            interrupt,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn options(settings: &Settings) -> Result<Options, Problem> {

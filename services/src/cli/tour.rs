@@ -1,0 +1,109 @@
+//! `rollbook tour`: the main job on a fresh directory, over real gRPC, step by step.
+
+use std::{env, net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use rollbook_eventstore::Clock;
+use rollbook_proto::v1::User;
+use uuid::Uuid;
+
+use super::{logs, output::print, problem::Problem, serve};
+use crate::{
+    caller::Role,
+    config::LogFormat,
+    server::{Options, Store},
+};
+
+mod farewell;
+mod joining;
+mod opening;
+mod people;
+mod stage;
+mod work;
+
+use stage::{ACCOUNT, Stage};
+
+/// Flags of `tour`.
+#[derive(Args, Debug)]
+pub struct TourFlags {
+    /// Directory for the log, the views and the keys; a fresh one among the temporary files where none is given
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7657")]
+    listen: SocketAddr,
+    /// End after the walk, instead of going on serving
+    #[arg(long)]
+    exit: bool,
+}
+
+/// Walks the main job, then goes on serving.
+pub async fn run(flags: TourFlags) -> Result<(), Problem> {
+    logs::begin("warn", LogFormat::Text)?;
+    let data_dir = flags
+        .data_dir
+        .unwrap_or_else(|| env::temp_dir().join(format!("rollbook-tour-{}", Uuid::now_v7())));
+    let options = Options {
+        listen: flags.listen,
+        data_dir: data_dir.clone(),
+        store: Store::Embedded,
+        master_key: None,
+        token_keys: Vec::new(),
+        tls: None,
+        allow_plaintext: false,
+        clock: Clock::system(),
+    };
+    let running = serve::start(options).await?;
+    let server = format!("http://{}", running.address());
+    print(&format!(
+        "rollbook serves on {server}\nthe log, the views and the keys are in {}",
+        data_dir.display()
+    ))?;
+    let mut stage = Stage::enter(&server, &data_dir).await?;
+    let successor = walk(&mut stage).await?;
+    if flags.exit {
+        return running
+            .shutdown()
+            .await
+            .map_err(|source| Problem::failed("end in good order", source));
+    }
+    print(&next(&stage, &server, &successor)?)?;
+    serve::until_asked(running).await
+}
+
+/// The chapters; answers the administrator who remains.
+async fn walk(stage: &mut Stage) -> Result<User, Problem> {
+    opening::account(stage).await?;
+    let users = opening::users(stage).await?;
+    let successor = joining::invitations(stage, &users).await?;
+    let chain = work::supervisors(stage, &users).await?;
+    work::invoices(stage, &chain).await?;
+    let before = farewell::replay(stage, 1).await?;
+    farewell::refused(stage, &successor).await?;
+    farewell::accepted(stage, &successor, &chain).await?;
+    farewell::audited(stage, &before).await?;
+    Ok(successor)
+}
+
+/// What to try next, ready to paste.
+fn next(stage: &Stage, server: &str, successor: &User) -> Result<String, Problem> {
+    let program = env::current_exe()
+        .map_or_else(|_| "rollbook".to_owned(), |path| path.display().to_string());
+    let administrator = stage.token(Role::Administrator, &successor.user_id)?;
+    let auditor = stage.token(Role::Auditor, "you")?;
+    Ok(format!(
+        "\nThe service goes on; Ctrl-C ends it. Paste this into another terminal:\n
+  alias rollbook='{program}'
+  export ROLLBOOK_SERVER={server} ROLLBOOK_ACCOUNT={ACCOUNT}
+  export ROLLBOOK_TOKEN={administrator}
+
+  rollbook user list --role approver --sort last-name --limit 10
+  rollbook user get YUDE
+  rollbook user create --signature ZOË --first-name Zoë --last-name \"D'Arcy\" --email zoe@nordlys.example --welcome
+  rollbook user check-deletion YUDE
+  rollbook invite send one@example.com two@example.com
+  rollbook account get --json
+  ROLLBOOK_TOKEN={auditor} \\
+    rollbook history replay --follow"
+    ))
+}

@@ -1,0 +1,201 @@
+//! The last chapters: a deletion refused and accepted, and what the log still says.
+
+use rollbook_proto::v1::{
+    DeactivateUserRequest, DeleteUserRequest, Direction, Event, EventFilter, ListReviewersRequest,
+    ReplayEventsRequest, ReportInvoiceDequeuedRequest, UnlinkFlowTemplateRequest,
+    UnlinkReferenceRequest, User,
+};
+
+use super::{
+    opening::HOME,
+    people::Person,
+    stage::{ACCOUNT, Stage, chapter, tell},
+    work::{self, QUEUED, REFERENCE, TEMPLATE, UNSETTLED},
+};
+use crate::{
+    caller::Role,
+    cli::{
+        client::{Client, because, commit},
+        history,
+        output::counted,
+        problem::Problem,
+        views,
+    },
+};
+
+/// The only administrator who can act tries to delete herself: every reason stands against it, told at once.
+pub async fn refused(stage: &Stage, successor: &User) -> Result<(), Problem> {
+    chapter(
+        6,
+        "Märta leaves: her deletion is refused, with every reason at once",
+    )?;
+    let client = stage.as_administrator()?;
+    let command = because("not here yet");
+    let id = command.request_id.clone();
+    let request = DeactivateUserRequest {
+        account_id: ACCOUNT.to_owned(),
+        user_id: successor.user_id.clone(),
+        command: Some(command),
+    };
+    commit(&id, client.users().deactivate_user(request)).await?;
+    tell(
+        "Yusuf, the other administrator, is not active yet; so Märta is the last one who can act",
+    )?;
+    match delete(stage, &client).await {
+        Err(refusal @ Problem::Refused { .. }) => tell(&refusal.to_string()),
+        Err(other) => Err(other),
+        Ok(_) => Err(Problem::Usage(
+            "the deletion was accepted although things still need her".to_owned(),
+        )),
+    }
+}
+
+/// The work is done by others, and the other administrator deletes her.
+pub async fn accepted(
+    stage: &Stage,
+    successor: &User,
+    chain: &[(Person, String)],
+) -> Result<(), Problem> {
+    chapter(7, "The work is done, and the same deletion is accepted")?;
+    activate(stage, successor).await?;
+    tell("Yusuf is active: another administrator can act")?;
+    if let Some((person, approver)) = chain.last() {
+        work::set_supervisor(stage, approver, approver).await?;
+        tell(&format!(
+            "{} {} has no supervisor above any more",
+            person.first_name, person.last_name
+        ))?;
+    }
+    release(stage).await?;
+    work::post(stage, UNSETTLED).await?;
+    tell(&format!(
+        "{QUEUED} left the queue, {UNSETTLED} is posted, {TEMPLATE} and {REFERENCE} are unlinked"
+    ))?;
+    let client = stage.caller(Role::Administrator, &successor.user_id)?;
+    let deleted = delete(stage, &client).await?;
+    tell("deleted by Yusuf; what is left of her:")?;
+    tell(&views::user(&deleted))
+}
+
+async fn delete(stage: &Stage, client: &Client) -> Result<User, Problem> {
+    let command = because("Märta left the company");
+    let id = command.request_id.clone();
+    let user_id = stage.administrator.user_id.clone();
+    let request = DeleteUserRequest {
+        account_id: ACCOUNT.to_owned(),
+        user_id,
+        command: Some(command),
+    };
+    let answer = commit(&id, client.users().delete_user(request)).await?;
+    Ok(answer.user.unwrap_or_default())
+}
+
+async fn activate(stage: &Stage, successor: &User) -> Result<(), Problem> {
+    let command = because("first working day");
+    let id = command.request_id.clone();
+    let request = rollbook_proto::v1::ActivateUserRequest {
+        account_id: ACCOUNT.to_owned(),
+        user_id: successor.user_id.clone(),
+        command: Some(command),
+    };
+    commit(
+        &id,
+        stage.as_administrator()?.users().activate_user(request),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes from the administrator what is not settled by posting.
+async fn release(stage: &Stage) -> Result<(), Problem> {
+    let service = stage.caller(Role::Service, "invoice-flow")?;
+    let (company_id, user_id) = (stage.company(HOME), stage.administrator.user_id.clone());
+    let request = ReportInvoiceDequeuedRequest {
+        account_id: ACCOUNT.to_owned(),
+        company_id: company_id.clone(),
+        user_id: user_id.clone(),
+        invoice_id: QUEUED.to_owned(),
+        command: Some(because("")),
+    };
+    service
+        .involvements()
+        .report_invoice_dequeued(request)
+        .await?;
+    let request = UnlinkFlowTemplateRequest {
+        account_id: ACCOUNT.to_owned(),
+        company_id: company_id.clone(),
+        user_id: user_id.clone(),
+        flow_template_id: TEMPLATE.to_owned(),
+        command: Some(because("")),
+    };
+    service.involvements().unlink_flow_template(request).await?;
+    let request = UnlinkReferenceRequest {
+        account_id: ACCOUNT.to_owned(),
+        company_id,
+        user_id,
+        reference_id: REFERENCE.to_owned(),
+        command: Some(because("")),
+    };
+    service.involvements().unlink_reference(request).await?;
+    Ok(())
+}
+
+/// What an auditor sees of her, before or after: her first event, or all of them.
+pub async fn replay(stage: &Stage, limit: u64) -> Result<Vec<Event>, Problem> {
+    let auditor = stage.caller(Role::Auditor, "tour-auditor")?;
+    let filter = EventFilter {
+        account_id: ACCOUNT.to_owned(),
+        user_id: stage.administrator.user_id.clone(),
+        ..EventFilter::default()
+    };
+    let request = ReplayEventsRequest {
+        filter: Some(filter),
+        direction: Direction::Forwards.into(),
+        limit,
+        ..ReplayEventsRequest::default()
+    };
+    let mut stream = auditor
+        .history(false)
+        .replay_events(request)
+        .await?
+        .into_inner();
+    let mut events = Vec::new();
+    while let Some(piece) = stream.message().await? {
+        events.extend(piece.events);
+    }
+    Ok(events)
+}
+
+/// An auditor replays her stream: the person is erased, the reviews are there.
+pub async fn audited(stage: &Stage, before: &[Event]) -> Result<(), Problem> {
+    chapter(
+        8,
+        "An auditor replays her log, with the right to see personal data",
+    )?;
+    tell("as it was before the deletion:")?;
+    for event in before {
+        tell(&history::line(event))?;
+    }
+    let after = replay(stage, 0).await?;
+    tell(&format!(
+        "as it is now, {}, every one there and the person erased:",
+        counted(after.len(), "event")
+    ))?;
+    for event in &after {
+        tell(&history::line(event))?;
+    }
+    let request = ListReviewersRequest {
+        account_id: ACCOUNT.to_owned(),
+        company_id: stage.company(HOME),
+        invoice_id: UNSETTLED.to_owned(),
+        ..ListReviewersRequest::default()
+    };
+    let service = stage.caller(Role::Service, "ledger")?;
+    let reviewers = service
+        .involvements()
+        .list_reviewers(request)
+        .await?
+        .into_inner();
+    tell(&format!("and {UNSETTLED} still knows who reviewed it:"))?;
+    tell(&crate::cli::involvement::reviewers(&reviewers.reviewers))
+}
