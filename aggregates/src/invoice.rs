@@ -261,3 +261,6 @@ impl cqrs_es::Aggregate for Invoice {
         recorded.event.apply_to(at, self);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,3 +16,14 @@ pub mod invoice;
 pub mod upcasters;
 pub mod user;
 pub mod values;
+
+#[cfg(test)]
+mod directory;
+#[cfg(test)]
+mod given;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod stock;

@@ -10,3 +10,6 @@ use cqrs_es::persist::EventUpcaster;
 pub fn upcasters(_aggregate_type: &str) -> Vec<Box<dyn EventUpcaster>> {
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,3 +44,6 @@ impl ParseError {
         Self(Cow::Owned(problem))
     }
 }
+
+#[cfg(test)]
+mod tests;

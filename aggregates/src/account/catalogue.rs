@@ -203,3 +203,6 @@ impl Decide for RemoveModule {
         Ok(Decision::of(ctx, account, vec![removed.into()]).requiring([unused]))
     }
 }
+
+#[cfg(test)]
+mod tests;

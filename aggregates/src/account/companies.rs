@@ -152,3 +152,6 @@ impl Decide for RemoveCompany {
         Ok(Decision::of(ctx, account, vec![removed.into()]).requiring([unused]))
     }
 }
+
+#[cfg(test)]
+mod tests;

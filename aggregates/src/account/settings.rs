@@ -268,3 +268,6 @@ fn has_twice<T: Ord>(items: impl Iterator<Item = T>) -> bool {
     let mut seen = std::collections::BTreeSet::new();
     items.into_iter().any(|item| !seen.insert(item))
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for PersonalVisitor<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

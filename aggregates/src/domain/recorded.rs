@@ -140,3 +140,6 @@ impl Visitor<'_> for KeySeed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

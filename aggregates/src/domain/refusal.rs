@@ -171,3 +171,6 @@ reasons! {
     /// More users reviewed the invoice than one commit can release.
     TooManyReviewers = "TOO_MANY_REVIEWERS" is FailedPrecondition,
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,3 +170,6 @@ impl Decide for ResendInvitation {
         Ok(Decision::of(ctx, invitation, vec![resent.into()]))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,3 +189,6 @@ impl Decide for ExpireInvitation {
         Ok(invitation.expiry_met(ctx).unwrap_or_else(Decision::nothing))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,3 +139,6 @@ impl Person {
         lacks
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -359,3 +359,6 @@ impl Decide for UpdateUserCompany {
         Ok(Decision::of(ctx, user, events))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,3 +74,6 @@ impl Apply<User> for WelcomeIssued {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

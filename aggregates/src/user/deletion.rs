@@ -280,3 +280,6 @@ impl Decide for DeleteUser {
             .forgetting())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,3 +109,6 @@ impl Involvements {
             }))
     }
 }
+
+#[cfg(test)]
+mod tests;

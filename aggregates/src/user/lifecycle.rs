@@ -378,3 +378,6 @@ impl Decide for UnlockUser {
         Ok(Decision::of(ctx, user, vec![UserUnlocked {}.into()]))
     }
 }
+
+#[cfg(test)]
+mod tests;

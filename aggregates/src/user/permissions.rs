@@ -134,3 +134,6 @@ impl Decide for SetUserPermissions {
         Ok(Decision::of(ctx, user, vec![set.into()]))
     }
 }
+
+#[cfg(test)]
+mod tests;

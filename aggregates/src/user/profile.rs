@@ -195,3 +195,6 @@ impl Decide for UpdateUser {
 fn changed<T: PartialEq>(new: Option<T>, now: &Personal<T>) -> Option<Personal<T>> {
     new.map(Personal::Known).filter(|new| new != now)
 }
+
+#[cfg(test)]
+mod tests;

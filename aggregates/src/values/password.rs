@@ -101,3 +101,6 @@ fn repeats_a_pattern(text: &str) -> bool {
             .all(|(a, b)| a == b)
     })
 }
+
+#[cfg(test)]
+mod tests;
