@@ -3,11 +3,12 @@
 use futures::future::BoxFuture;
 use postgres_es::PostgresEventRepository;
 use sqlite_es::SqliteEventRepository;
+use uuid::Uuid;
 
 use crate::append::Holders;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
-use crate::judge::KeyState;
+use crate::judge::{KeyState, RequestRow};
 use crate::keys::ClaimRow;
 use crate::page::Page;
 use crate::stored::StoredEvent;
@@ -50,6 +51,14 @@ pub(crate) trait Home: Send + Sync {
     fn holders<'a>(&'a self, claims: &'a [ClaimRow]) -> Answer<'a, Vec<Holders>>;
     fn shared<'a>(&'a self, account_id: &'a str, kind: &'a str) -> Answer<'a, Holders>;
     fn side_row<'a>(&'a self, stream: &'a StreamId, kind: &'a str) -> Answer<'a, Option<Vec<u8>>>;
+    /// A request that was committed, however long ago.
+    fn request<'a>(
+        &'a self,
+        account_id: &'a str,
+        request_id: Uuid,
+    ) -> Answer<'a, Option<RequestRow>>;
+    /// The times of a stream's events, oldest first.
+    fn dates<'a>(&'a self, stream: &'a StreamId) -> Answer<'a, Vec<Timestamp>>;
     fn recorded_at(&self, position: u64) -> Answer<'_, Option<Timestamp>>;
     fn status(&self) -> Answer<'_, LogStatus>;
     fn stock(&self) -> Stock;

@@ -101,6 +101,19 @@ pub(crate) struct RequestRow {
     pub(crate) repeated: Repeated,
 }
 
+impl RequestRow {
+    /// What a request under its id is answered; none once it is not remembered any more.
+    pub(crate) fn answer(&self, digest: &[u8], now: Timestamp) -> Option<AppendError> {
+        (self.repeated.recorded_at + REMEMBERED > now).then(|| {
+            if self.digest == digest {
+                AppendError::Repeated(self.repeated.clone())
+            } else {
+                AppendError::RequestReused
+            }
+        })
+    }
+}
+
 /// The answers to [`Questions`]; what is missing is not there.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
@@ -198,9 +211,8 @@ impl Judge {
         {
             return Verdict::Refused(error);
         }
-        match self.keys(append) {
-            Err(verdict) => return verdict,
-            Ok(()) => {}
+        if let Err(verdict) = self.keys(append) {
+            return verdict;
         }
         let violations = self.violations(append);
         if !violations.is_empty() {
@@ -213,15 +225,10 @@ impl Judge {
         let (Some(key), Some(request)) = (append.request_key(), &append.request) else {
             return Ok(());
         };
-        match self.facts.requests.get(&key) {
-            Some(row) if row.repeated.recorded_at + REMEMBERED > self.facts.now => {
-                Err(if row.digest == request.digest {
-                    AppendError::Repeated(row.repeated.clone())
-                } else {
-                    AppendError::RequestReused
-                })
-            }
-            Some(_) | None => Ok(()),
+        let row = self.facts.requests.get(&key);
+        match row.and_then(|row| row.answer(&request.digest, self.facts.now)) {
+            Some(answer) => Err(answer),
+            None => Ok(()),
         }
     }
 

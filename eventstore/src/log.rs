@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use cqrs_es::persist::SerializedEvent;
 use futures::Stream;
 use futures::stream::try_unfold;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use crate::append::{Append, AppendError, Appended, Claim, Holders, Requirement, StreamAppend};
+use crate::append::{
+    Append, AppendError, Appended, Claim, Holders, Repeated, Requirement, StreamAppend,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::error::StoreError;
 use crate::event::RecordedEvent;
 use crate::home::{Home, LogStatus, Stock};
+use crate::judge::KeyState;
 use crate::keys::LogKeys;
 use crate::page::Page;
 use crate::read::{Direction, Follow, ReadQuery};
@@ -113,6 +117,26 @@ impl Log {
             ..Append::default()
         };
         Ok(self.append(append).await?.last_position)
+    }
+
+    /// What a request with this id and digest was answered, where it was committed within the last seven days.
+    ///
+    /// # Errors
+    /// [`AppendError::RequestReused`] when the id was used for another digest.
+    pub async fn repeated(
+        &self,
+        account_id: &str,
+        request_id: Uuid,
+        digest: [u8; 32],
+    ) -> Result<Option<Repeated>, AppendError> {
+        let Inner { home, clock, .. } = &*self.inner;
+        let found = home.request(account_id, request_id).await;
+        let row = found.map_err(|error| AppendError::Unavailable(Arc::new(error)))?;
+        match row.and_then(|row| row.answer(&digest, clock.now())) {
+            None => Ok(None),
+            Some(AppendError::Repeated(repeated)) => Ok(Some(repeated)),
+            Some(error) => Err(error),
+        }
     }
 
     /// The events of each stream after a revision, out of one snapshot.
@@ -295,8 +319,8 @@ impl Log {
             return Ok(Some(hash));
         }
         let page = Page::span(position.saturating_sub(1), position, 1);
-        let stored = self.inner.home.page(&page).await?;
-        Ok(stored.first().map(StoredEvent::hash))
+        let found = self.open(self.inner.home.page(&page).await?).await?;
+        Ok(found.first().map(|event| event.hash))
     }
 
     /// What is known of the log as a whole.
@@ -319,6 +343,29 @@ impl Log {
 
     pub(crate) fn stock(&self) -> Stock {
         self.inner.home.stock()
+    }
+
+    /// Opens what a stock repository read of a stream. Such events have no position.
+    pub(crate) async fn open_stock(
+        &self,
+        stream: StreamId,
+        events: Vec<SerializedEvent>,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let wrapped = match self
+            .inner
+            .home
+            .keys(std::slice::from_ref(&stream))
+            .await?
+            .pop()
+        {
+            Some(KeyState::Present(wrapped)) => Some(wrapped),
+            Some(KeyState::Absent | KeyState::Destroyed) | None => None,
+        };
+        let dates = self.inner.home.dates(&stream).await?;
+        let stored = events.into_iter().zip(dates).map(|(event, recorded_at)| {
+            StoredEvent::of_stock(stream.clone(), event, recorded_at, wrapped.clone())
+        });
+        self.open(stored.collect()).await
     }
 
     pub(crate) fn on_forget(&self, listener: &Arc<OnForget>) {

@@ -23,7 +23,7 @@ use crate::stream::StreamId;
 use crate::tail::{OnForget, Tail};
 
 const REMEMBERED_KEYS: u64 = 50_000;
-const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+const REMEMBERED_FOR: Duration = Duration::from_mins(5);
 
 /// A stream's key in both its forms.
 pub(crate) struct StreamKey {

@@ -28,10 +28,11 @@ use reader::SqliteHome;
 pub const FILE: &str = "log.sqlite";
 
 /// Each text takes the tables from its number's version to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("sqlite/migrations/0001_log.sql")];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
+    [include_str!("sqlite/migrations/0001_log.sql")];
 
 /// The version of the tables that this program reads and writes.
-const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+const SCHEMA_VERSION: u32 = 1;
 
 /// Opens the log of a data directory; makes both where they are not there yet.
 ///

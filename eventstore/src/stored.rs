@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chacha20poly1305::XChaCha20Poly1305;
+use cqrs_es::persist::SerializedEvent;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -35,27 +36,32 @@ pub(crate) struct StoredEvent {
 }
 
 impl StoredEvent {
-    /// See [`RecordedEvent::hash`].
-    pub(crate) fn hash(&self) -> [u8; 32] {
-        let mut hash = EventHash::default();
-        hash.number(self.position)
-            .number(self.commit_position)
-            .text(&self.account_id)
-            .number(self.account_number)
-            .text(&self.stream.aggregate_type)
-            .text(&self.stream.aggregate_id)
-            .number(self.revision)
-            .text(&self.event_type)
-            .text(&self.event_version)
-            .number(self.recorded_at.timestamp_micros().cast_unsigned())
-            .number(u64::from(self.forgets))
-            .text(&self.payload)
-            .text(&self.metadata);
-        hash.0.finalize().into()
+    /// What a stock repository read, which knows of no columns of ours.
+    pub(crate) fn of_stock(
+        stream: StreamId,
+        event: SerializedEvent,
+        recorded_at: Timestamp,
+        wrapped: Option<Vec<u8>>,
+    ) -> Self {
+        Self {
+            position: 0,
+            commit_position: 0,
+            account_id: String::new(),
+            account_number: 0,
+            stream,
+            revision: event.sequence as u64,
+            event_type: event.event_type,
+            event_version: event.event_version,
+            recorded_at,
+            forgets: false,
+            payload: event.payload.to_string(),
+            metadata: event.metadata.to_string(),
+            wrapped,
+        }
     }
 }
 
-/// The hash over what is stored of an event that a reader already has in another form.
+/// See [`RecordedEvent::hash`]; the payload and metadata are the texts that are stored.
 pub(crate) fn hash_of(event: &RecordedEvent, payload: &str, metadata: &str) -> [u8; 32] {
     let mut hash = EventHash::default();
     hash.number(event.position)
@@ -123,7 +129,6 @@ impl<'a> PageKeys<'a> {
 
     /// Opens a row as far as its key allows.
     pub(crate) fn open(&mut self, stored: StoredEvent) -> Result<RecordedEvent, StoreError> {
-        let hash = stored.hash();
         let position = stored.position;
         let corrupt = |what: String| StoreError::Corrupt(format!("position {position}: {what}"));
         let mut payload: Value =
@@ -137,7 +142,7 @@ impl<'a> PageKeys<'a> {
         sealing::unseal(&mut payload, bound, cipher).map_err(|error| corrupt(error.to_string()))?;
         date(&mut payload, stored.recorded_at);
         let (metadata, reason) = read_metadata(&stored.metadata, bound, cipher).map_err(corrupt)?;
-        Ok(RecordedEvent {
+        let mut event = RecordedEvent {
             position,
             commit_position: stored.commit_position,
             account_id: stored.account_id,
@@ -151,8 +156,10 @@ impl<'a> PageKeys<'a> {
             metadata,
             reason,
             payload,
-            hash,
-        })
+            hash: [0; 32],
+        };
+        event.hash = hash_of(&event, &stored.payload, &stored.metadata);
+        Ok(event)
     }
 }
 

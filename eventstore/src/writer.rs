@@ -32,11 +32,11 @@ pub(crate) trait Ledger: Send {
     fn look(&mut self, asked: &Questions) -> impl Future<Output = Result<Facts, Trouble>> + Send;
 
     /// Writes and commits. On any trouble the transaction is over.
-    fn record<'a>(
-        &'a mut self,
-        batch: &'a [&'a Prepared],
-        writes: &'a Writes,
-    ) -> impl Future<Output = Result<(), Trouble>> + Send + 'a;
+    fn record(
+        &mut self,
+        batch: &[&Prepared],
+        writes: &Writes,
+    ) -> impl Future<Output = Result<(), Trouble>> + Send;
 
     /// Ends the transaction without writing.
     fn abandon(&mut self) -> impl Future<Output = ()> + Send;

@@ -237,18 +237,12 @@ impl Ledger for PostgresLedger {
         }
     }
 
-    fn record<'a>(
-        &'a mut self,
-        batch: &'a [&'a Prepared],
-        writes: &'a Writes,
-    ) -> impl Future<Output = Result<(), Trouble>> + Send + 'a {
-        async move {
-            match self.record_now(batch, writes).await {
-                Ok(()) => Ok(()),
-                Err(Failure::Before(error)) => Err(self.trouble(error).await),
-                Err(Failure::InCommit(error, transaction)) => {
-                    self.fate(error, &transaction, batch, writes).await
-                }
+    async fn record(&mut self, batch: &[&Prepared], writes: &Writes) -> Result<(), Trouble> {
+        match self.record_now(batch, writes).await {
+            Ok(()) => Ok(()),
+            Err(Failure::Before(error)) => Err(self.trouble(error).await),
+            Err(Failure::InCommit(error, transaction)) => {
+                self.fate(error, &transaction, batch, writes).await
             }
         }
     }

@@ -9,12 +9,13 @@ use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{PgPool, Row as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
-use crate::append::Holders;
+use crate::append::{Holders, Repeated};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::home::{Answer, Home, LogStatus, Stock};
-use crate::judge::{KeyState, NAMED};
+use crate::judge::{KeyState, NAMED, RequestRow};
 use crate::keys::ClaimRow;
 use crate::page::{Page, Parameter, Statement};
 use crate::stored::StoredEvent;
@@ -195,6 +196,41 @@ impl Home for PostgresHome {
         .boxed()
     }
 
+    fn request<'a>(
+        &'a self,
+        account_id: &'a str,
+        request_id: Uuid,
+    ) -> Answer<'a, Option<RequestRow>> {
+        async move {
+            let row = sqlx::query(
+                "SELECT digest, first_position, last_position, recorded_at, outcome
+                 FROM requests
+                 WHERE account_id = $1 AND request_id = $2",
+            )
+            .bind(account_id)
+            .bind(request_id)
+            .fetch_optional(&self.pool)
+            .await?;
+            row.map(|row| request_row(&row)).transpose()
+        }
+        .map(unavailable)
+        .boxed()
+    }
+
+    fn dates<'a>(&'a self, stream: &'a StreamId) -> Answer<'a, Vec<Timestamp>> {
+        sqlx::query_scalar(
+            "SELECT recorded_at
+             FROM events
+             WHERE aggregate_type = $1 AND aggregate_id = $2
+             ORDER BY sequence",
+        )
+        .bind(&stream.aggregate_type)
+        .bind(&stream.aggregate_id)
+        .fetch_all(&self.pool)
+        .map(unavailable)
+        .boxed()
+    }
+
     fn recorded_at(&self, position: u64) -> Answer<'_, Option<Timestamp>> {
         sqlx::query_scalar("SELECT recorded_at FROM events WHERE position = $1")
             .bind(position.cast_signed())
@@ -294,6 +330,18 @@ pub(super) fn names<'a>(streams: impl Iterator<Item = &'a StreamId>) -> (Vec<Str
 /// Where in a list an `ORDINALITY` points, which counts from 1.
 pub(super) fn place_index(place: i64) -> usize {
     usize::try_from(place - 1).unwrap_or(0)
+}
+
+fn request_row(row: &PgRow) -> Result<RequestRow, sqlx::Error> {
+    Ok(RequestRow {
+        digest: row.try_get("digest")?,
+        repeated: Repeated {
+            first_position: row.try_get::<i64, _>("first_position")?.cast_unsigned(),
+            last_position: row.try_get::<i64, _>("last_position")?.cast_unsigned(),
+            recorded_at: row.try_get("recorded_at")?,
+            outcome: row.try_get("outcome")?,
+        },
+    })
 }
 
 fn unavailable<T>(answer: Result<T, sqlx::Error>) -> Result<T, StoreError> {

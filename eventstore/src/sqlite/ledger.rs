@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
+use uuid::Uuid;
 
 use crate::append::{Holders, Repeated};
 use crate::clock::Clock;
@@ -111,11 +112,11 @@ impl Ledger for SqliteLedger {
         ready(self.look_now(asked).map_err(|error| self.refused(error)))
     }
 
-    fn record<'a>(
-        &'a mut self,
-        batch: &'a [&'a Prepared],
-        writes: &'a Writes,
-    ) -> impl Future<Output = Result<(), Trouble>> + Send + 'a {
+    fn record(
+        &mut self,
+        batch: &[&Prepared],
+        writes: &Writes,
+    ) -> impl Future<Output = Result<(), Trouble>> + Send {
         ready(
             self.record_now(batch, writes)
                 .map_err(|error| self.refused(error)),
@@ -228,32 +229,40 @@ fn facts_of_requests(
     asked: &Questions,
     facts: &mut Facts,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT digest, first_position, last_position, recorded_at, outcome
-         FROM requests
-         WHERE account_id = ?1 AND request_id = ?2",
-    )?;
     for (account_id, request_id) in &asked.requests {
-        let found = statement
-            .query_row(params![account_id, request_id.as_bytes()], |row| {
-                Ok(RequestRow {
-                    digest: row.get(0)?,
-                    repeated: Repeated {
-                        first_position: row.get(1)?,
-                        last_position: row.get(2)?,
-                        recorded_at: time(row.get(3)?),
-                        outcome: row.get(4)?,
-                    },
-                })
-            })
-            .optional()?;
-        if let Some(row) = found {
+        if let Some(row) = request_row(connection, account_id, *request_id)? {
             facts
                 .requests
                 .insert((account_id.clone(), *request_id), row);
         }
     }
     Ok(())
+}
+
+/// A request that was committed, however long ago.
+pub(super) fn request_row(
+    connection: &Connection,
+    account_id: &str,
+    request_id: Uuid,
+) -> rusqlite::Result<Option<RequestRow>> {
+    connection
+        .prepare_cached(
+            "SELECT digest, first_position, last_position, recorded_at, outcome
+             FROM requests
+             WHERE account_id = ?1 AND request_id = ?2",
+        )?
+        .query_row(params![account_id, request_id.as_bytes()], |row| {
+            Ok(RequestRow {
+                digest: row.get(0)?,
+                repeated: Repeated {
+                    first_position: row.get(1)?,
+                    last_position: row.get(2)?,
+                    recorded_at: time(row.get(3)?),
+                    outcome: row.get(4)?,
+                },
+            })
+        })
+        .optional()
 }
 
 fn write_events(

@@ -10,18 +10,20 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Statement, pa
 use sqlite_es::SqliteEventRepository;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use crate::append::Holders;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::home::{Answer, Home, LogStatus, Stock};
-use crate::judge::{KeyState, NAMED};
+use crate::judge::{KeyState, NAMED, RequestRow};
 use crate::keys::ClaimRow;
 use crate::page::{self, Page, Parameter};
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
 use crate::tail::Tail;
 
+use super::ledger::request_row;
 use super::{SCHEMA_VERSION, time};
 
 /// How many questions are answered at once.
@@ -201,6 +203,32 @@ ORDER BY e.sequence"
                     row.get(0)
                 })
                 .optional()
+        })
+    }
+
+    fn request<'a>(
+        &'a self,
+        account_id: &'a str,
+        request_id: Uuid,
+    ) -> Answer<'a, Option<RequestRow>> {
+        let account_id = account_id.to_owned();
+        self.ask(move |connection| request_row(connection, &account_id, request_id))
+    }
+
+    fn dates<'a>(&'a self, stream: &'a StreamId) -> Answer<'a, Vec<Timestamp>> {
+        let stream = stream.clone();
+        self.ask(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT recorded_at
+                     FROM events
+                     WHERE aggregate_type = ?1 AND aggregate_id = ?2
+                     ORDER BY sequence",
+                )?
+                .query_map([stream.aggregate_type, stream.aggregate_id], |row| {
+                    Ok(time(row.get(0)?))
+                })?
+                .collect()
         })
     }
 

@@ -1,0 +1,493 @@
+//! Aggregates out of the log: loaded, remembered while they are hot, and cqrs-es' own `EventStore` over them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cqrs_es::persist::{EventUpcaster, PersistedEventRepository as _, SerializedEvent};
+use cqrs_es::{Aggregate, AggregateContext, AggregateError, EventEnvelope, EventStore};
+use moka::ops::compute::Op;
+use moka::sync::Cache;
+use serde_json::Value;
+
+use crate::append::{Append, AppendError, HeldClaim, NewEvent, Requirement, SideRow, StreamAppend};
+use crate::error::StoreError;
+use crate::event::{Metadata, RecordedEvent};
+use crate::home::Stock;
+use crate::log::Log;
+use crate::stream::StreamId;
+use crate::tail::OnForget;
+
+/// How long an aggregate that nobody asks for is remembered.
+const IDLE: Duration = Duration::from_mins(10);
+
+/// What a commit through the stock framework needs beyond its events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Guards {
+    /// The account that the events count for.
+    pub account_id: String,
+    /// As [`Append::require`].
+    pub require: Vec<Requirement>,
+    /// As [`Append::release`].
+    pub release: Vec<HeldClaim>,
+    /// As [`Append::take`].
+    pub take: Vec<HeldClaim>,
+    /// As [`StreamAppend::forget`].
+    pub forget: bool,
+    /// As [`Append::side`].
+    pub side: Vec<SideRow>,
+}
+
+/// An aggregate at a revision.
+#[derive(Debug)]
+pub struct Hot<A> {
+    /// Its state.
+    pub state: Arc<A>,
+    /// The revision of its stream: 0 where there is none.
+    pub revision: u64,
+    /// Whether it was remembered, so that another process may have moved the stream since.
+    pub cached: bool,
+}
+
+impl<A> Clone for Hot<A> {
+    fn clone(&self) -> Self {
+        Self {
+            state: self.state.clone(),
+            ..*self
+        }
+    }
+}
+
+type Remembered<A> = Cache<String, (Arc<A>, u64)>;
+type Upcasters = Vec<Box<dyn EventUpcaster>>;
+
+/// The aggregates of one type.
+pub struct Repository<A: Aggregate> {
+    log: Log,
+    upcasters: Arc<Upcasters>,
+    remembered: Remembered<A>,
+    guards: fn(&mut A) -> Guards,
+    /// Kept for as long as the repository is: drops aggregates whose streams are forgotten.
+    on_forget: Arc<OnForget>,
+}
+
+impl<A: Aggregate> Clone for Repository<A> {
+    fn clone(&self) -> Self {
+        Self {
+            log: self.log.clone(),
+            upcasters: self.upcasters.clone(),
+            remembered: self.remembered.clone(),
+            guards: self.guards,
+            on_forget: self.on_forget.clone(),
+        }
+    }
+}
+
+impl<A: Aggregate + Clone + 'static> Repository<A> {
+    /// A repository that remembers `capacity` aggregates at most.
+    ///
+    /// `guards` takes from an aggregate, after it handled a command, what its commit needs beyond events.
+    #[must_use]
+    pub fn new(
+        log: Log,
+        upcasters: Upcasters,
+        capacity: u64,
+        guards: fn(&mut A) -> Guards,
+    ) -> Self {
+        let remembered: Remembered<A> = Cache::builder()
+            .max_capacity(capacity)
+            .time_to_idle(IDLE)
+            .build();
+        let cache = remembered.clone();
+        let on_forget: Arc<OnForget> = Arc::new(move |stream| {
+            if stream.aggregate_type == A::TYPE {
+                cache.invalidate(&stream.aggregate_id);
+            }
+        });
+        log.on_forget(&on_forget);
+        Self {
+            log,
+            upcasters: Arc::new(upcasters),
+            remembered,
+            guards,
+            on_forget,
+        }
+    }
+
+    /// The stream of an aggregate.
+    #[must_use]
+    pub fn stream(id: &str) -> StreamId {
+        StreamId::new(A::TYPE, id)
+    }
+
+    /// The log below.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// An aggregate as it is remembered, or else as it is. The append's revision check finds out what moved since.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn get(&self, id: &str) -> Result<Hot<A>, StoreError> {
+        match self.remembered.get(id) {
+            Some((state, revision)) => Ok(Hot {
+                state,
+                revision,
+                cached: true,
+            }),
+            None => self.fresh(id).await,
+        }
+    }
+
+    /// An aggregate as it is now.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn fresh(&self, id: &str) -> Result<Hot<A>, StoreError> {
+        let mut found = self.load(&[id], true).await?;
+        Ok(found.swap_remove(0))
+    }
+
+    /// As [`Self::get`], for several at once and in their order.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn get_many(&self, ids: &[&str]) -> Result<Vec<Hot<A>>, StoreError> {
+        let mut found: HashMap<&str, Hot<A>> = HashMap::with_capacity(ids.len());
+        let mut missing = Vec::new();
+        for id in ids {
+            match self.remembered.get(*id) {
+                Some((state, revision)) => {
+                    let hot = Hot {
+                        state,
+                        revision,
+                        cached: true,
+                    };
+                    found.insert(id, hot);
+                }
+                None => missing.push(*id),
+            }
+        }
+        if !missing.is_empty() {
+            let loaded = self.load(&missing, false).await?;
+            found.extend(missing.into_iter().zip(loaded));
+        }
+        Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
+    }
+
+    /// As [`Self::fresh`], for several at once and in their order, all out of one snapshot of the log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn fresh_many(&self, ids: &[&str]) -> Result<Vec<Hot<A>>, StoreError> {
+        self.load(ids, true).await
+    }
+
+    /// An aggregate as it was at a revision. What was erased since is erased in it too.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn at(&self, id: &str, revision: u64) -> Result<Hot<A>, StoreError> {
+        if let Some((state, remembered)) = self.remembered.get(id)
+            && remembered == revision
+        {
+            return Ok(Hot {
+                state,
+                revision,
+                cached: true,
+            });
+        }
+        let events = self.log.load(&[(Self::stream(id), 0)]).await?;
+        let upto = events
+            .into_iter()
+            .flatten()
+            .filter(|event| event.revision <= revision);
+        let mut hot = nothing();
+        self.fold(&mut hot, upto)?;
+        Ok(hot)
+    }
+
+    /// The state after events that follow it. Gives what [`Self::fresh`] would, without asking the log.
+    ///
+    /// # Errors
+    /// When an event is not one of this aggregate's.
+    pub fn after<'a>(
+        &self,
+        hot: &Hot<A>,
+        events: impl IntoIterator<Item = &'a RecordedEvent>,
+    ) -> Result<Hot<A>, StoreError> {
+        let mut next = hot.clone();
+        self.fold(&mut next, events.into_iter().cloned())?;
+        Ok(next)
+    }
+
+    /// Remembers a state. One of an older revision than is remembered already changes nothing.
+    pub fn remember(&self, id: &str, state: Arc<A>, revision: u64) {
+        self.remembered
+            .entry(id.to_owned())
+            .and_compute_with(|entry| match entry {
+                Some(entry) if entry.value().1 > revision => Op::Nop,
+                Some(_) | None => Op::Put((state, revision)),
+            });
+    }
+
+    /// Drops what is remembered of an aggregate.
+    pub fn forget(&self, id: &str) {
+        self.remembered.invalidate(id);
+    }
+
+    /// Loads what is newer than what is remembered; with `known` false, all of it.
+    async fn load(&self, ids: &[&str], known: bool) -> Result<Vec<Hot<A>>, StoreError> {
+        let start: Vec<Hot<A>> = ids
+            .iter()
+            .map(|id| {
+                let found = self.remembered.get(*id).filter(|_| known);
+                found.map_or_else(nothing, |(state, revision)| Hot {
+                    state,
+                    revision,
+                    cached: false,
+                })
+            })
+            .collect();
+        let asked: Vec<_> = ids
+            .iter()
+            .zip(&start)
+            .map(|(id, hot)| (Self::stream(id), hot.revision))
+            .collect();
+        let newer = self.log.load(&asked).await?;
+        let mut loaded = Vec::with_capacity(ids.len());
+        for ((id, mut hot), events) in ids.iter().zip(start).zip(newer) {
+            self.fold(&mut hot, events)?;
+            if hot.revision > 0 {
+                self.remember(id, hot.state.clone(), hot.revision);
+            }
+            loaded.push(hot);
+        }
+        Ok(loaded)
+    }
+
+    fn fold(
+        &self,
+        hot: &mut Hot<A>,
+        events: impl IntoIterator<Item = RecordedEvent>,
+    ) -> Result<(), StoreError> {
+        for event in events {
+            if event.revision != hot.revision + 1 {
+                return Err(StoreError::Corrupt(format!(
+                    "{} goes from revision {} to {}",
+                    event.stream, hot.revision, event.revision
+                )));
+            }
+            hot.revision = event.revision;
+            Arc::make_mut(&mut hot.state).apply(self.event(event)?);
+        }
+        Ok(())
+    }
+
+    /// Upcasts and deserialises.
+    fn event(&self, event: RecordedEvent) -> Result<A::Event, StoreError> {
+        let position = event.position;
+        let serialized = serialized(event);
+        let event_type = serialized.event_type.clone();
+        serde_json::from_value(self.upcast(serialized).payload).map_err(|error| {
+            StoreError::Corrupt(format!("position {position}, {event_type}: {error}"))
+        })
+    }
+
+    fn upcast(&self, event: SerializedEvent) -> SerializedEvent {
+        self.upcasters.iter().fold(event, |event, upcaster| {
+            if upcaster.can_upcast(&event.event_type, &event.event_version) {
+                upcaster.upcast(event)
+            } else {
+                event
+            }
+        })
+    }
+
+    async fn stock_events(
+        &self,
+        id: &str,
+    ) -> Result<Vec<SerializedEvent>, AggregateError<A::Error>> {
+        Ok(match self.log.stock() {
+            Stock::Sqlite(repository) => repository.get_events::<A>(id).await?,
+            Stock::Postgres(repository) => repository.get_events::<A>(id).await?,
+        })
+    }
+}
+
+fn nothing<A: Aggregate>() -> Hot<A> {
+    Hot {
+        state: Arc::new(A::default()),
+        revision: 0,
+        cached: false,
+    }
+}
+
+fn serialized(event: RecordedEvent) -> SerializedEvent {
+    SerializedEvent::new(
+        event.stream.aggregate_id,
+        usize::try_from(event.revision).unwrap_or(usize::MAX),
+        event.stream.aggregate_type,
+        event.event_type,
+        event.event_version,
+        event.payload,
+        Value::Object(serde_json::Map::new()),
+    )
+}
+
+/// An aggregate on its way through cqrs-es' framework.
+pub struct HotContext<A: Aggregate> {
+    id: String,
+    /// As loaded, to remember the next state from.
+    loaded: Hot<A>,
+    /// As the command leaves it.
+    aggregate: A,
+}
+
+impl<A: Aggregate> AggregateContext<A> for HotContext<A> {
+    fn aggregate(&mut self) -> &mut A {
+        &mut self.aggregate
+    }
+}
+
+impl<A: Aggregate + Clone + 'static> EventStore<A> for Repository<A> {
+    type AC = HotContext<A>;
+
+    /// Reads the stream through the stock repository of the home, and opens it with the stream's key.
+    async fn load_events(
+        &self,
+        aggregate_id: &str,
+    ) -> Result<Vec<EventEnvelope<A>>, AggregateError<A::Error>> {
+        let stored = self.stock_events(aggregate_id).await?;
+        let opened = self
+            .log
+            .open_stock(Self::stream(aggregate_id), stored)
+            .await
+            .map_err(|error| AggregateError::UnexpectedError(Box::new(error)))?;
+        let mut envelopes = Vec::with_capacity(opened.len());
+        for event in opened {
+            let metadata = texts(&event.metadata);
+            let revision = event.revision;
+            envelopes.push(EventEnvelope {
+                aggregate_id: aggregate_id.to_owned(),
+                sequence: usize::try_from(revision).unwrap_or(usize::MAX),
+                payload: self
+                    .event(event)
+                    .map_err(|error| AggregateError::DeserializationError(Box::new(error)))?,
+                metadata,
+            });
+        }
+        Ok(envelopes)
+    }
+
+    async fn load_aggregate(
+        &self,
+        aggregate_id: &str,
+    ) -> Result<Self::AC, AggregateError<A::Error>> {
+        let loaded = self.fresh(aggregate_id).await.map_err(store_error)?;
+        Ok(HotContext {
+            id: aggregate_id.to_owned(),
+            aggregate: A::clone(&loaded.state),
+            loaded,
+        })
+    }
+
+    async fn commit(
+        &self,
+        events: Vec<A::Event>,
+        mut context: Self::AC,
+        metadata: HashMap<String, String>,
+    ) -> Result<Vec<EventEnvelope<A>>, AggregateError<A::Error>> {
+        let guards = (self.guards)(&mut context.aggregate);
+        let new = events
+            .iter()
+            .map(NewEvent::of)
+            .collect::<Result<Vec<_>, _>>()?;
+        let append = append_of(&context, guards, new, &metadata);
+        let appended = self.log.append(append).await.map_err(append_error)?;
+        let recorded = appended.events.iter().map(AsRef::as_ref);
+        let next = self.after(&context.loaded, recorded).map_err(store_error)?;
+        if next.revision > 0 {
+            self.remember(&context.id, next.state, next.revision);
+        }
+        let first = context.loaded.revision + 1;
+        Ok(events
+            .into_iter()
+            .zip(first..)
+            .map(|(payload, revision)| EventEnvelope {
+                aggregate_id: context.id.clone(),
+                sequence: usize::try_from(revision).unwrap_or(usize::MAX),
+                payload,
+                metadata: metadata.clone(),
+            })
+            .collect())
+    }
+}
+
+fn append_of<A: Aggregate>(
+    context: &HotContext<A>,
+    guards: Guards,
+    events: Vec<NewEvent>,
+    metadata: &HashMap<String, String>,
+) -> Append {
+    let text = |name: &str| metadata.get(name).cloned();
+    Append {
+        streams: vec![StreamAppend {
+            stream: StreamId::new(A::TYPE, &context.id),
+            account_id: guards.account_id,
+            expected_revision: context.loaded.revision,
+            events,
+            forget: guards.forget,
+        }],
+        require: guards.require,
+        release: guards.release,
+        take: guards.take,
+        request: None,
+        side: guards.side,
+        metadata: Metadata {
+            actor: text("actor").unwrap_or_default(),
+            service: text("service").unwrap_or_default(),
+            request_id: text("request_id"),
+            trace_id: text("trace_id"),
+            reason: text("reason"),
+        },
+    }
+}
+
+fn texts(metadata: &Metadata) -> HashMap<String, String> {
+    [
+        ("actor", Some(&metadata.actor)),
+        ("service", Some(&metadata.service)),
+        ("request_id", metadata.request_id.as_ref()),
+        ("trace_id", metadata.trace_id.as_ref()),
+        ("reason", metadata.reason.as_ref()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?.clone())))
+    .collect()
+}
+
+fn store_error<E: std::error::Error>(error: StoreError) -> AggregateError<E> {
+    match error {
+        StoreError::Unavailable(_) | StoreError::Closed => {
+            AggregateError::DatabaseConnectionError(Box::new(error))
+        }
+        StoreError::Corrupt(_) => AggregateError::DeserializationError(Box::new(error)),
+    }
+}
+
+fn append_error<E: std::error::Error>(error: AppendError) -> AggregateError<E> {
+    match error {
+        AppendError::Conflict(_) => AggregateError::AggregateConflict,
+        AppendError::Unavailable(_) => AggregateError::DatabaseConnectionError(Box::new(error)),
+        AppendError::Refused(_)
+        | AppendError::Repeated(_)
+        | AppendError::RequestReused
+        | AppendError::Forgotten(_)
+        | AppendError::TooLarge
+        | AppendError::Malformed(_)
+        | AppendError::Corrupt(_) => AggregateError::UnexpectedError(Box::new(error)),
+    }
+}
