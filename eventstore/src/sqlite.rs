@@ -110,14 +110,14 @@ fn migrate(connection: &mut Connection, master: &MasterKey) -> Result<(), OpenEr
         .pragma_update(None, "user_version", SCHEMA_VERSION)
         .map_err(failed)?;
     let made: Option<u32> = transaction
-        .query_row("SELECT only FROM log_head", [], |row| row.get(0))
+        .query_row("SELECT single FROM log_head", [], |row| row.get(0))
         .optional()
         .map_err(failed)?;
     if made.is_none() {
         let created = LogKeys::create(master);
         transaction
             .execute(
-                "INSERT INTO log_head (only, log_id, position, last_at) VALUES (1, ?1, 0, 0)",
+                "INSERT INTO log_head (single, log_id, position, last_at) VALUES (1, ?1, 0, 0)",
                 [Uuid::now_v7().to_string()],
             )
             .map_err(failed)?;

@@ -93,7 +93,7 @@ async fn make_log(
             .ok_or(OpenError::WrongMasterKey);
     }
     sqlx::query(
-        "INSERT INTO log_head (only, log_id, position, last_at)
+        "INSERT INTO log_head (single, log_id, position, last_at)
          VALUES (true, $1, 0, to_timestamp(0))",
     )
     .bind(Uuid::now_v7())

@@ -40,7 +40,7 @@ ALTER TABLE events ENABLE ALWAYS TRIGGER events_are_never_changed;
 
 CREATE TABLE log_head
 (
-    only     boolean PRIMARY KEY CHECK (only),
+    single   boolean PRIMARY KEY CHECK (single),
     log_id   uuid        NOT NULL,
     position bigint      NOT NULL,
     last_at  timestamptz NOT NULL

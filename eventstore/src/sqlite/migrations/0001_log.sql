@@ -32,7 +32,7 @@ END;
 
 CREATE TABLE log_head
 (
-    only     INTEGER PRIMARY KEY CHECK (only = 1),
+    single   INTEGER PRIMARY KEY CHECK (single = 1),
     log_id   TEXT    NOT NULL,
     position INTEGER NOT NULL,
     last_at  INTEGER NOT NULL

@@ -1,0 +1,13 @@
+//! The log as its callers see it, on both homes. The PostgreSQL half needs a server: `ROLLBOOK_TEST_POSTGRES` is the URL
+//! of a superuser of one that may be thrown away, and `./test` starts one.
+
+mod appends;
+mod claims;
+mod crashes;
+mod erasure;
+mod framework;
+mod given;
+mod house;
+mod reading;
+mod requests;
+mod safety;
