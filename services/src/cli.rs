@@ -6,6 +6,7 @@ pub use self::problem::Problem;
 use crate::config::ServeFlags;
 
 mod account;
+mod bench;
 mod choices;
 mod client;
 mod history;
@@ -50,6 +51,8 @@ enum Command {
     Key(key::KeyArgs),
     /// Mint a token and print it
     Token(token::TokenFlags),
+    /// Measure the service beside the stock libraries
+    Bench(bench::BenchArgs),
     /// Manage accounts, their companies and their catalogues
     Account(account::AccountArgs),
     /// Manage the users of an account
@@ -77,6 +80,7 @@ impl Cli {
             Command::Migrate(flags) => serve::migrate(flags).await,
             Command::Key(args) => key::run(args),
             Command::Token(flags) => token::run(flags),
+            Command::Bench(args) => bench::run(args).await,
             Command::Account(args) => account::run(args).await,
             Command::User(args) => user::run(args).await,
             Command::Invite(args) => invite::run(args).await,

@@ -1,0 +1,37 @@
+//! `rollbook bench`: what the service does in a second, beside the stock libraries doing the same work.
+
+use clap::{Args, Subcommand};
+
+use super::problem::Problem;
+
+mod commands;
+mod load;
+mod ours;
+mod postgres;
+mod report;
+mod scratch;
+mod stock;
+
+/// Measures the service.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    command: Option<BenchCommand>,
+    #[command(flatten)]
+    commands: commands::CommandsFlags,
+}
+
+#[derive(Subcommand, Debug)]
+enum BenchCommand {
+    /// Durable commands a second through gRPC, beside stock postgres-es and sqlite-es; the default
+    Commands(commands::CommandsFlags),
+}
+
+/// Runs a measurement and prints its table.
+pub async fn run(args: BenchArgs) -> Result<(), Problem> {
+    match args.command {
+        Some(BenchCommand::Commands(flags)) => commands::run(flags).await,
+        None => commands::run(args.commands).await,
+    }
+}

@@ -1,0 +1,293 @@
+//! Our side: a server process of this very program, called through gRPC.
+
+use std::{
+    env,
+    path::Path,
+    process::Stdio,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use prost_types::FieldMask;
+use rollbook_eventstore::MasterKey;
+use rollbook_proto::v1::{
+    AccountSettings, CreateAccountRequest, CreateUserRequest, ListProjectionsRequest, NewUser,
+    PasswordAuthority, UpdateUserRequest, UserProfile,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+use tonic::transport::Endpoint;
+
+use super::{
+    load::{Side, USERS_EACH},
+    scratch::Scratch,
+    stock::phone,
+};
+use crate::{
+    caller::{self, Minter, Role},
+    cli::{
+        client::{Client, because},
+        problem::Problem,
+        token::Caller,
+    },
+};
+
+const ACCOUNT: &str = "bench";
+/// How many connections the callers share; one alone would wait for its own locks.
+const CONNECTIONS: usize = 8;
+
+/// A server process and its callers.
+pub struct Ours {
+    administrators: Vec<Client>,
+    operator: Client,
+    users: Mutex<Vec<String>>,
+    made: AtomicU64,
+    reached: AtomicU64,
+    _process: Child,
+    _directory: Scratch,
+}
+
+impl Ours {
+    /// Starts a server on the embedded log, or on a database.
+    pub async fn start(database: Option<&str>) -> Result<Self, Problem> {
+        let directory = Scratch::make("bench")?;
+        let signing_key =
+            caller::generate_key_pem().map_err(|source| Problem::failed("make a key", source))?;
+        let (process, server) = spawn(directory.path(), &signing_key, database).await?;
+        let token = |role, subject: &str| {
+            let account = (role == Role::Administrator).then(|| ACCOUNT.to_owned());
+            let caller = Caller {
+                role,
+                account,
+                subject: subject.to_owned(),
+                service: "bench".to_owned(),
+                scope: String::new(),
+            };
+            caller.mint(&signing_key, Duration::from_hours(12))
+        };
+        let operator = connect(&server, &token(Role::Operator, "bench")?).await?;
+        let administrator = token(Role::Administrator, &open_account(&operator).await?)?;
+        let mut administrators = Vec::with_capacity(CONNECTIONS);
+        for _ in 0..CONNECTIONS {
+            administrators.push(connect(&server, &administrator).await?);
+        }
+        Ok(Self {
+            administrators,
+            operator,
+            users: Mutex::default(),
+            made: AtomicU64::new(0),
+            reached: AtomicU64::new(0),
+            _process: process,
+            _directory: directory,
+        })
+    }
+
+    fn administrator(&self, caller: usize) -> &Client {
+        &self.administrators[caller % CONNECTIONS]
+    }
+
+    async fn create_one(&self, caller: usize) -> Result<String, Problem> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let user = NewUser {
+            signature: format!("S{number}"),
+            first_name: "Åsa-Lena".to_owned(),
+            last_name: "O'Brien Ångström".to_owned(),
+            email: format!("s{number}@bench.example"),
+            ..NewUser::default()
+        };
+        let request = CreateUserRequest {
+            account_id: ACCOUNT.to_owned(),
+            user: Some(user),
+            command: Some(because("")),
+        };
+        let answer = self
+            .administrator(caller)
+            .users()
+            .create_user(request)
+            .await?
+            .into_inner();
+        self.reached.fetch_max(answer.position, Ordering::Relaxed);
+        Ok(answer.user.unwrap_or_default().user_id)
+    }
+}
+
+impl Side for Ours {
+    async fn prepare(&self, callers: usize) -> Result<(), Problem> {
+        let mut users = Vec::with_capacity(callers * USERS_EACH);
+        for _ in 0..callers * USERS_EACH {
+            users.push(self.create_one(0).await?);
+        }
+        *self.users.lock().unwrap_or_else(PoisonError::into_inner) = users;
+        Ok(())
+    }
+
+    async fn create(&self, caller: usize) -> Result<(), Problem> {
+        self.create_one(caller).await.map(drop)
+    }
+
+    async fn update(&self, caller: usize, number: u64) -> Result<(), Problem> {
+        let turn = usize::try_from(number).unwrap_or_default() % USERS_EACH;
+        let user_id = self.users.lock().unwrap_or_else(PoisonError::into_inner)
+            [caller * USERS_EACH + turn]
+            .clone();
+        let request = UpdateUserRequest {
+            account_id: ACCOUNT.to_owned(),
+            user_id,
+            profile: Some(UserProfile {
+                phone: phone(number),
+                ..UserProfile::default()
+            }),
+            update_mask: Some(FieldMask {
+                paths: vec!["phone".to_owned()],
+            }),
+            command: Some(because("")),
+        };
+        let answer = self
+            .administrator(caller)
+            .users()
+            .update_user(request)
+            .await?
+            .into_inner();
+        self.reached.fetch_max(answer.position, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn caught_up(&self) -> Result<(), Problem> {
+        let reached = self.reached.load(Ordering::Relaxed);
+        loop {
+            let request = ListProjectionsRequest {};
+            let answer = self
+                .operator
+                .operations()
+                .list_projections(request)
+                .await?
+                .into_inner();
+            if let Some(stopped) = answer
+                .projections
+                .iter()
+                .find(|view| !view.error.is_empty())
+            {
+                return Err(Problem::failed(
+                    format!("follow with the view {}", stopped.name),
+                    stopped.error.clone(),
+                ));
+            }
+            if answer
+                .projections
+                .iter()
+                .all(|view| view.position >= reached)
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+async fn connect(server: &str, token: &str) -> Result<Client, Problem> {
+    let unreachable = |source| Problem::Unreachable {
+        server: server.to_owned(),
+        source,
+    };
+    let endpoint = Endpoint::from_shared(server.to_owned())
+        .map_err(unreachable)?
+        .tcp_nodelay(true);
+    Client::over(
+        endpoint.connect().await.map_err(unreachable)?,
+        token,
+        Some(ACCOUNT),
+    )
+}
+
+/// Opens the account, which keeps passwords elsewhere; answers its administrator.
+async fn open_account(operator: &Client) -> Result<String, Problem> {
+    let administrator = NewUser {
+        signature: "ADMIN".to_owned(),
+        first_name: "Ada".to_owned(),
+        last_name: "Ministrator".to_owned(),
+        email: "admin@bench.example".to_owned(),
+        ..NewUser::default()
+    };
+    let settings = AccountSettings {
+        password_authority: PasswordAuthority::External.into(),
+        ..AccountSettings::default()
+    };
+    let request = CreateAccountRequest {
+        account_id: ACCOUNT.to_owned(),
+        title: "Bench".to_owned(),
+        settings: Some(settings),
+        administrator: Some(administrator),
+        command: Some(because("")),
+        ..CreateAccountRequest::default()
+    };
+    let answer = operator
+        .accounts()
+        .create_account(request)
+        .await?
+        .into_inner();
+    Ok(answer.administrator.unwrap_or_default().user_id)
+}
+
+/// Starts `rollbook serve` with keys of its own and waits for the line that tells its address.
+async fn spawn(
+    directory: &Path,
+    signing_key: &str,
+    database: Option<&str>,
+) -> Result<(Child, String), Problem> {
+    let master_key = directory.join("bench-master.key");
+    MasterKey::generate()
+        .write_new(&master_key)
+        .map_err(|source| Problem::failed("make a master key", source))?;
+    let token_key = directory.join("bench-token.pub.pem");
+    let minter = Minter::from_pem(signing_key)
+        .map_err(|source| Problem::failed("make a key for tokens", source))?;
+    std::fs::write(&token_key, minter.public_pem()).map_err(|source| Problem::File {
+        action: "write",
+        path: token_key.clone(),
+        source,
+    })?;
+    let program = env::current_exe()?;
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .arg("serve")
+        .args(["--listen", "127.0.0.1:0", "--log", "warn"]);
+    command.arg("--data-dir").arg(directory.join("data"));
+    command
+        .arg("--master-key-file")
+        .arg(&master_key)
+        .arg("--token-key-file")
+        .arg(&token_key);
+    if let Some(url) = database {
+        command
+            .env("ROLLBOOK_DATABASE_URL", url)
+            .args(["--migrate", "--allow-owner"]);
+    }
+    let mut process = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|source| Problem::failed("start a server process", source))?;
+    let Some(output) = process.stdout.take() else {
+        return Err(Problem::failed(
+            "start a server process",
+            "its output cannot be read",
+        ));
+    };
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await? {
+        if let Some(server) = line.strip_prefix("rollbook serves on ") {
+            return Ok((process, server.to_owned()));
+        }
+    }
+    Err(Problem::failed(
+        "start a server process",
+        "it ended before it served",
+    ))
+}
