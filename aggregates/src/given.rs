@@ -8,7 +8,7 @@ use chrono::Duration;
 use crate::account::{Account, Settings};
 use crate::directory::Directory;
 use crate::domain::{
-    Actor, Claim, Claimant, Decide, Decision, Held, InvoiceKey, Recorded, Refusal,
+    Actor, Claim, Claimant, Decide, Decision, Held, InvoiceKey, Recorded, Refusal, Requires,
 };
 use crate::invitation::Invitation;
 use crate::invoice::{Invoice, InvoiceEvent};
@@ -210,6 +210,14 @@ where
             claims_of(&self.decision().releases),
             claims.iter().collect()
         );
+        self
+    }
+
+    /// This must be true at the commit, too.
+    #[track_caller]
+    pub fn requires(self, requires: &Requires) -> Self {
+        let all = &self.decision().requires;
+        assert!(all.contains(requires), "{requires:?} is not in {all:?}");
         self
     }
 

@@ -42,12 +42,19 @@ pub enum Settlement {
 /// An invoice as it is; by default nothing is known of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Invoice {
+    account_id: Option<AccountId>,
     settled: Option<Settlement>,
     #[serde(skip)]
     guards: Guards,
 }
 
 impl Invoice {
+    /// The account it was settled in.
+    #[must_use]
+    pub const fn account_id(&self) -> Option<&AccountId> {
+        self.account_id.as_ref()
+    }
+
     /// How it was settled, once it is.
     #[must_use]
     pub const fn settlement(&self) -> Option<Settlement> {
@@ -114,6 +121,7 @@ pub struct InvoiceSettlementReported {
 
 impl Apply<Invoice> for InvoiceSettlementReported {
     fn apply(self, _at: Timestamp, invoice: &mut Invoice) {
+        invoice.account_id = Some(self.account_id);
         invoice.settled = Some(self.settlement);
     }
 }

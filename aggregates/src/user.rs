@@ -11,10 +11,9 @@ mod deletion;
 mod involvements;
 mod lifecycle;
 mod permissions;
+mod person;
 mod profile;
 mod refusals;
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,19 +39,17 @@ pub use lifecycle::{
 pub use permissions::{
     SetMode, SetUserPermissions, SetUserRoles, UserPermissionsSet, UserRolesSet, UserTypeChanged,
 };
+pub use person::Person;
 pub use profile::{
     Profile, UpdateUser, UserEmailChanged, UserLanguageChanged, UserMobilePhoneChanged,
     UserPhoneChanged, UserRenamed, UserSignatureChanged,
 };
 pub use refusals::{SupervisorFault, UnfitSupervisor, UserError};
 
-use crate::account::Account;
 use crate::domain::{
     Context, Decide, Guards, Recorded, Surroundings, Timestamp, command_set, event_set,
 };
-use crate::values::{
-    AccountId, CompanyId, EmailAddress, Login, Permission, RoleName, Signature, UserId, UserType,
-};
+use crate::values::{AccountId, UserId};
 
 event_set! {
     /// Everything that can happen to a user.
@@ -143,27 +140,6 @@ enum State {
     Deleted(Gone),
 }
 
-/// What is known of a user that is there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Person {
-    id: UserId,
-    account_id: AccountId,
-    profile: Profile,
-    user_type: UserType,
-    active: bool,
-    locked: bool,
-    onboarded: bool,
-    password: PasswordState,
-    welcome: Option<Welcome>,
-    roles: BTreeSet<RoleName>,
-    permissions: BTreeSet<Permission>,
-    companies: BTreeMap<CompanyId, CompanyProperties>,
-    involvements: Involvements,
-    sessions_valid_from: Timestamp,
-    created_at: Timestamp,
-    modified_at: Timestamp,
-}
-
 /// What is known of a user that was deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
@@ -240,125 +216,6 @@ impl User {
             State::Present(person) => change(person),
             State::NotYet | State::Deleted(_) => {}
         }
-    }
-}
-
-impl Person {
-    /// Who it is.
-    #[must_use]
-    pub const fn id(&self) -> UserId {
-        self.id
-    }
-
-    /// The home account.
-    #[must_use]
-    pub const fn account_id(&self) -> &AccountId {
-        &self.account_id
-    }
-
-    /// Names, addresses and language.
-    #[must_use]
-    pub const fn profile(&self) -> &Profile {
-        &self.profile
-    }
-
-    /// What it signs in with.
-    #[must_use]
-    pub fn user_name(&self, account: &Account) -> Option<&str> {
-        match account.settings().login {
-            Login::Email => self.profile.email.known().map(EmailAddress::as_str),
-            Login::Signature => self.profile.signature.known().map(Signature::as_str),
-        }
-    }
-
-    /// What kind of user it is.
-    #[must_use]
-    pub const fn user_type(&self) -> UserType {
-        self.user_type
-    }
-
-    /// Whether it may sign in, as far as this facet goes.
-    #[must_use]
-    pub const fn is_active(&self) -> bool {
-        self.active
-    }
-
-    /// Whether an administrator locked it.
-    #[must_use]
-    pub const fn is_locked(&self) -> bool {
-        self.locked
-    }
-
-    /// Whether its onboarding is completed.
-    #[must_use]
-    pub const fn is_onboarded(&self) -> bool {
-        self.onboarded
-    }
-
-    /// Whether it has a password, and of which kind.
-    #[must_use]
-    pub const fn password(&self) -> PasswordState {
-        self.password
-    }
-
-    /// The welcome link sent last.
-    #[must_use]
-    pub const fn welcome(&self) -> Option<&Welcome> {
-        self.welcome.as_ref()
-    }
-
-    /// The roles it holds.
-    #[must_use]
-    pub const fn roles(&self) -> &BTreeSet<RoleName> {
-        &self.roles
-    }
-
-    /// Its grants.
-    #[must_use]
-    pub const fn permissions(&self) -> &BTreeSet<Permission> {
-        &self.permissions
-    }
-
-    /// The companies it is linked to, and its properties there.
-    #[must_use]
-    pub const fn companies(&self) -> &BTreeMap<CompanyId, CompanyProperties> {
-        &self.companies
-    }
-
-    /// What outside the directory still needs it.
-    #[must_use]
-    pub const fn involvements(&self) -> &Involvements {
-        &self.involvements
-    }
-
-    /// Sessions that began before are not valid any more (R41).
-    #[must_use]
-    pub const fn sessions_valid_from(&self) -> Timestamp {
-        self.sessions_valid_from
-    }
-
-    /// When it was created.
-    #[must_use]
-    pub const fn created_at(&self) -> Timestamp {
-        self.created_at
-    }
-
-    /// When it was changed last; what other services report does not change it.
-    #[must_use]
-    pub const fn modified_at(&self) -> Timestamp {
-        self.modified_at
-    }
-
-    /// Whether it can act: active, not locked, onboarded.
-    #[must_use]
-    pub const fn can_act(&self) -> bool {
-        self.active && !self.locked && self.onboarded
-    }
-
-    /// Whether it is an administrator who can act.
-    #[must_use]
-    pub const fn can_act_as_administrator(&self) -> bool {
-        matches!(self.user_type, UserType::Administrator) && self.can_act()
     }
 }
 

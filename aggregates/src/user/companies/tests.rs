@@ -102,6 +102,7 @@ fn r29_removing_a_company_drops_what_the_user_was_there() {
             company: NORTH,
         },
     ])
+    .requires(&Requires::Free(supervised_by_anna()))
     .state();
     let left: Vec<CompanyId> = user.person().unwrap().companies().keys().copied().collect();
     assert_eq!(left, [SOUTH]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::domain::{Claim, Reason, Refusal};
+use crate::domain::{Claim, Reason, Refusal, Requires};
 use crate::samples::{
     ANNA, BERT, CARL, NORTH, NOWHERE, OFFER, SOUTH, TOKEN, account, admin, create, created,
     created_administrator, days, email, grant, linked, module, new_company, role, service, set,
@@ -280,10 +280,19 @@ fn r28_the_last_administrator_is_not_deactivated_or_locked() {
     last()
         .when(service(), LockUser)
         .refused(UserError::LastAdministrator);
+    let another = Requires::Another {
+        claim: Claim::Administrator,
+        owner: ANNA.to_string(),
+    };
     User::given(&[created_administrator()])
         .when(admin(), DeactivateUser)
         .then(&[UserDeactivated {}.into()])
-        .releases(&[Claim::Administrator]);
+        .releases(&[Claim::Administrator])
+        .requires(&another);
+    User::given(&[created_administrator()])
+        .when(admin(), LockUser)
+        .then(&[UserLocked {}.into()])
+        .requires(&another);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Names, addresses and language of a user.
 
 use super::*;
-use crate::domain::Claim;
+use crate::domain::{Claim, Requires};
 use crate::samples::{
     ANNA, BERT, admin, created, created_administrator, email, grant, name, service, set, settings,
     signature, user_created,
@@ -195,7 +195,11 @@ fn r11_a_new_standard_user_loses_its_administrators_modules_in_the_same_commit()
             permissions: set([grant("invoices")]),
         }
         .into(),
-    ]);
+    ])
+    .requires(&Requires::Another {
+        claim: Claim::Administrator,
+        owner: ANNA.to_string(),
+    });
 }
 
 #[test]
