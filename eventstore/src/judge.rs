@@ -428,3 +428,6 @@ impl Judge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! The service and its command line: gRPC, authorisation, configuration, clients.
+//!
+//! - [`server`] starts the whole; [`access`] and [`caller`] are who may do what.
+//! - The way of a command: `gate`, `methods`, `convert`, `plans`, `executor`, the log.
+//! - The way of a question: `gate`, `methods`, `convert`, a view.
+
+pub mod access;
+pub mod caller;
+pub mod cli;
+mod config;
+mod convert;
+mod executor;
+mod failure;
+mod gate;
+mod methods;
+mod page;
+mod passwords;
+mod plans;
+pub mod server;
+mod tokens;

@@ -100,8 +100,8 @@ async fn r62_the_destroyed_key_and_side_rows_are_gone_from_the_disk(house: &Hous
             .unwrap();
     }
     let key = wrapped_key(house).await;
-    let text = format!("\\x{}", hex(&key)).into_bytes();
-    let side = format!("\\x{}", hex(&secret)).into_bytes();
+    let text = format!("\\x{}", hex::encode(&key)).into_bytes();
+    let side = format!("\\x{}", hex::encode(&secret)).into_bytes();
     let before = house.everything().await;
     assert!(contains(&before, &key) || contains(&before, &text));
     assert!(contains(&before, &secret) || contains(&before, &side));
@@ -258,10 +258,6 @@ async fn side_rows_are_set_replaced_and_removed(house: &House) {
 
 fn contains(all: &[u8], part: &[u8]) -> bool {
     all.windows(part.len()).any(|window| window == part)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The wrapped key of the stream `user-1`.

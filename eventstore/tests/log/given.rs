@@ -82,13 +82,13 @@ pub fn takes(held: &[HeldClaim]) -> Append {
     }
 }
 
-pub fn request(id: Uuid, digest: u8) -> Option<Request> {
-    Some(Request {
+pub fn request(id: Uuid, digest: u8) -> Request {
+    Request {
         account_id: "acme".into(),
         request_id: id,
         digest: [digest; 32],
         outcome: vec![digest],
-    })
+    }
 }
 
 /// Every position of the log, oldest first, as a fresh read gives them.

@@ -1,6 +1,12 @@
 //! The log as its callers see it, on both homes. The PostgreSQL half needs a server: `ROLLBOOK_TEST_POSTGRES` is the URL
 //! of a superuser of one that may be thrown away, and `./test` starts one.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what fails here fails a test"
+)]
+
 mod appends;
 mod claims;
 mod crashes;

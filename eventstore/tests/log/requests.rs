@@ -20,7 +20,7 @@ on_both_homes! {
 async fn r66_a_repeated_request_is_answered_as_before_and_commits_nothing(house: &House) {
     let log = house.open().await;
     let mut append = of(vec![adds("1", 0, 2)]);
-    append.request = request(Uuid::now_v7(), 7);
+    append.request = Some(request(Uuid::now_v7(), 7));
     let first = log.append(append.clone()).await.unwrap();
     log.append(of(vec![adds("2", 0, 1)])).await.unwrap();
     let Err(AppendError::Repeated(repeated)) = log.append(append.clone()).await else {
@@ -43,10 +43,10 @@ async fn r66_a_request_id_with_another_content_is_refused(house: &House) {
     let log = house.open().await;
     let id = Uuid::now_v7();
     let mut append = of(vec![adds("1", 0, 1)]);
-    append.request = request(id, 1);
+    append.request = Some(request(id, 1));
     log.append(append).await.unwrap();
     let mut other = of(vec![adds("2", 0, 1)]);
-    other.request = request(id, 2);
+    other.request = Some(request(id, 2));
     assert!(matches!(
         log.append(other).await,
         Err(AppendError::RequestReused)
@@ -58,7 +58,7 @@ async fn r66_a_request_id_is_forgotten_after_seven_days(house: &House) {
     let log = house.open().await;
     let id = Uuid::now_v7();
     let mut append = of(vec![adds("1", 0, 1)]);
-    append.request = request(id, 1);
+    append.request = Some(request(id, 1));
     log.append(append.clone()).await.unwrap();
     house.clock.advance(Duration::from_hours(7 * 24 - 1));
     assert!(matches!(
@@ -67,12 +67,12 @@ async fn r66_a_request_id_is_forgotten_after_seven_days(house: &House) {
     ));
     house.clock.advance(Duration::from_hours(2));
     let mut other = of(vec![adds("2", 0, 1)]);
-    other.request = request(id, 2);
+    other.request = Some(request(id, 2));
     log.append(other).await.unwrap();
     // Old ones are removed by and by.
     house.clock.advance(Duration::from_hours(8 * 24));
     let mut last = of(vec![adds("3", 0, 1)]);
-    last.request = request(Uuid::now_v7(), 3);
+    last.request = Some(request(Uuid::now_v7(), 3));
     log.append(last).await.unwrap();
     assert_eq!(house.number("SELECT count(*) FROM requests").await, 1);
 }
@@ -85,7 +85,7 @@ async fn r66_of_many_repeats_at_once_one_is_committed(house: &House) {
             let log = log.clone();
             tokio::spawn(async move {
                 let mut append = of(vec![adds("1", 0, 1)]);
-                append.request = request(id, 1);
+                append.request = Some(request(id, 1));
                 log.append(append).await
             })
         })
@@ -105,7 +105,7 @@ async fn r66_a_request_that_changed_nothing_is_remembered_too(house: &House) {
     let log = house.open().await;
     log.append(of(vec![adds("1", 0, 1)])).await.unwrap();
     let mut nothing = of(vec![adds("1", 1, 0)]);
-    nothing.request = request(Uuid::now_v7(), 1);
+    nothing.request = Some(request(Uuid::now_v7(), 1));
     log.append(nothing.clone()).await.unwrap();
     log.append(of(vec![adds("1", 1, 1)])).await.unwrap();
     // Asked again, it is the answer of then, though the stream moved since.
@@ -117,7 +117,7 @@ async fn r66_a_request_that_changed_nothing_is_remembered_too(house: &House) {
 async fn a_refused_request_may_be_sent_again(house: &House) {
     let log = house.open().await;
     let mut append = of(vec![adds("1", 1, 1)]);
-    append.request = request(Uuid::now_v7(), 1);
+    append.request = Some(request(Uuid::now_v7(), 1));
     append.take.push(held("k", "x", "1"));
     assert!(matches!(
         log.append(append.clone()).await,

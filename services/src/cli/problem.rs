@@ -119,11 +119,8 @@ fn explain(status: &Status, request_id: Option<&str>) -> String {
         .iter()
         .flat_map(|failure| &failure.violations)
     {
-        let _ = write!(
-            text,
-            "\n  {} {}: {}",
-            violation.r#type, violation.subject, violation.description
-        );
+        let what = [violation.r#type.as_str(), violation.subject.as_str()].join(" ");
+        let _ = write!(text, "\n  {}: {}", what.trim_end(), violation.description);
     }
     for quota in details
         .quota_failure()
@@ -287,13 +284,13 @@ mod tests {
             ErrorDetails::with_error_info("USER_STILL_NEEDED", "rollbook", HashMap::new());
         details.set_precondition_failure(vec![
             PreconditionViolation::new("QUEUED_INVOICE", "INV-7", "waits in the queue"),
-            PreconditionViolation::new("OWN_USER", "u", "is the one who asks"),
+            PreconditionViolation::new("OWN_USER", "", "is the one who asks"),
         ]);
         let status = Status::with_error_details(Code::FailedPrecondition, "still needed", details);
         let text = Problem::from(status).to_string();
         assert!(
             text.contains(
-                "\n  QUEUED_INVOICE INV-7: waits in the queue\n  OWN_USER u: is the one who asks"
+                "\n  QUEUED_INVOICE INV-7: waits in the queue\n  OWN_USER: is the one who asks"
             ),
             "{text}"
         );

@@ -64,7 +64,7 @@ pub async fn run(flags: CommandsFlags) -> Result<(), Problem> {
             "This is a build for development: build with --release for figures that mean anything.\n",
         )?;
     }
-    match Postgres::find(flags.database_url.as_deref()).await? {
+    match Postgres::find(flags.database_url.as_deref())? {
         Some(mut server) => {
             let table = on_postgres(&flags, &mut server).await;
             server.end().await?;

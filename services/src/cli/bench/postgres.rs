@@ -23,7 +23,7 @@ pub struct Postgres {
 
 impl Postgres {
     /// The server that is named by the URL of a superuser, or a private one where its programs are found.
-    pub async fn find(url: Option<&str>) -> Result<Option<Self>, Problem> {
+    pub fn find(url: Option<&str>) -> Result<Option<Self>, Problem> {
         let (administration, private) = match url {
             Some(text) => (
                 Url::parse(text)

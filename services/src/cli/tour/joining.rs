@@ -78,7 +78,7 @@ pub async fn invitations(stage: &Stage, users: &[(Person, String)]) -> Result<Us
             Some(Outcome::RefusedReason(reason)) => format!("refused alone: {}", plain(reason, "")),
             None => String::new(),
         };
-        tell(&format!("{:32} {outcome}", result.email))?;
+        tell(&format!("{:34} {outcome}", result.email))?;
     }
     let administrator = accept(stage, &SUCCESSOR, &successor).await?;
     for guest in [&CONSULTANT, &AUDITOR] {

@@ -51,6 +51,10 @@ impl Stage {
     /// A token for a role: of the account, or of all accounts for the operator and the portal.
     pub fn token(&self, role: Role, subject: &str) -> Result<String, Problem> {
         let whole = matches!(role, Role::Operator | Role::Portal);
+        let service = match role {
+            Role::Service | Role::Portal => subject,
+            Role::Operator | Role::Administrator | Role::Auditor | Role::Own => "console",
+        };
         let scope = if role == Role::Auditor {
             PERSONAL_DATA
         } else {
@@ -60,7 +64,7 @@ impl Stage {
             role,
             account: (!whole).then(|| ACCOUNT.to_owned()),
             subject: subject.to_owned(),
-            service: "tour".to_owned(),
+            service: service.to_owned(),
             scope: scope.to_owned(),
         };
         caller.mint(&self.signing_key, TERM)

@@ -28,7 +28,7 @@ pub const QUEUED: &str = "INV-2077";
 /// The flow template that names the administrator.
 pub const TEMPLATE: &str = "standard-purchase";
 /// The reference that stands for the administrator.
-pub const REFERENCE: &str = "REF-MÄRTA";
+pub const REFERENCE: &str = "REF-4711";
 const POSTED: &str = "INV-1977";
 
 /// A clerk below a reviewer below an approver below the administrator; answers them, the approver last.

@@ -1,0 +1,501 @@
+//! Accounts on the wire.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_types::FieldMask;
+use rollbook_aggregates::account::{
+    Account, AddCompany, CreateAccount, DefineModule, DefineRole, Module, RemoveCompany,
+    RemoveModule, RemoveRole, RenameCompany, Settings, UpdateAccountSettings,
+};
+use rollbook_aggregates::values::{
+    AccountId, AccountTitle, CompanyId, CompanyTitle, Login, ModuleName, ModuleTitle,
+    PasswordAuthority, RoleName, RoleTitle, ValidityDays,
+};
+use rollbook_projections::AccountRow;
+use rollbook_proto::v1 as pb;
+use uuid::Uuid;
+
+use super::user::{NewUser, known, masked};
+use super::{Fields, creating, options, wire_time};
+use crate::executor::Options;
+use crate::failure::{Failure, Outcome};
+
+/// A command on one account.
+#[derive(Clone, Debug)]
+pub struct ToAccount<C> {
+    /// Which account.
+    pub account: AccountId,
+    /// What to do.
+    pub command: C,
+    /// What the command carries.
+    pub options: Options,
+}
+
+impl<C> ToAccount<C> {
+    fn read(
+        account_id: &str,
+        command: Option<pb::CommandOptions>,
+        read: impl FnOnce(&mut Fields) -> Option<C>,
+    ) -> Outcome<Self> {
+        let mut fields = Fields::default();
+        let account = fields.read("account_id", account_id, AccountId::parse);
+        let does = read(&mut fields);
+        let options = options(&mut fields, command);
+        let (account, command) = fields.finish((account, does))?;
+        Ok(Self {
+            account,
+            command,
+            options,
+        })
+    }
+}
+
+/// A new account and its first administrator.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// The account; its companies have no ids yet.
+    pub account: AccountId,
+    title: AccountTitle,
+    settings: Settings,
+    /// The titles of its companies.
+    pub companies: Vec<CompanyTitle>,
+    roles: Vec<(RoleName, RoleTitle)>,
+    modules: Vec<(ModuleName, Module)>,
+    /// Its first administrator.
+    pub administrator: NewUser,
+    /// What the command carries.
+    pub options: Options,
+}
+
+impl NewAccount {
+    /// The command that creates it, with these ids for its companies.
+    #[must_use]
+    pub fn create(&self, company_ids: &[CompanyId]) -> CreateAccount {
+        CreateAccount {
+            account_id: self.account.clone(),
+            title: self.title.clone(),
+            settings: self.settings,
+            companies: company_ids
+                .iter()
+                .copied()
+                .zip(self.companies.iter().cloned())
+                .collect(),
+            roles: self.roles.clone(),
+            modules: self.modules.clone(),
+        }
+    }
+}
+
+impl TryFrom<pb::CreateAccountRequest> for NewAccount {
+    type Error = Failure;
+
+    fn try_from(request: pb::CreateAccountRequest) -> Outcome<Self> {
+        let pb::CreateAccountRequest {
+            account_id,
+            title,
+            settings: wire_settings,
+            companies,
+            roles,
+            modules,
+            administrator,
+            command,
+        } = request;
+        let mut fields = Fields::default();
+        let account = fields.read("account_id", &account_id, AccountId::parse);
+        let title = fields.read("title", &title, AccountTitle::parse);
+        let settings = fields.within("settings", |fields| settings(fields, wire_settings));
+        let companies = fields.list("companies", 1000, companies, |fields, title| {
+            fields.read("", &title, CompanyTitle::parse)
+        });
+        let roles = fields.list("roles", 1000, roles, role);
+        let modules = fields.list("modules", 1000, modules, module);
+        let administrator = NewUser::read(&mut fields, "administrator", administrator);
+        let options = creating(&mut fields, command);
+        let (account, title, settings, administrator) =
+            fields.finish((account, title, settings, administrator))?;
+        Ok(Self {
+            account,
+            title,
+            settings,
+            companies,
+            roles,
+            modules,
+            administrator: administrator.as_administrator(),
+            options,
+        })
+    }
+}
+
+fn role(fields: &mut Fields, wire: pb::Role) -> Option<(RoleName, RoleTitle)> {
+    let pb::Role { role, title } = wire;
+    let role = fields.read("role", &role, RoleName::parse);
+    let title = fields.read("title", &title, RoleTitle::parse);
+    Some((role?, title?))
+}
+
+fn module(fields: &mut Fields, wire: pb::Module) -> Option<(ModuleName, Module)> {
+    let pb::Module {
+        module,
+        title,
+        administrator_only,
+    } = wire;
+    let module = fields.read("module", &module, ModuleName::parse);
+    let title = fields.read("title", &title, ModuleTitle::parse);
+    let defined = Module {
+        title: title?,
+        administrator_only,
+    };
+    Some((module?, defined))
+}
+
+/// The settings of a new account; what is not given takes its default.
+fn settings(fields: &mut Fields, wire: Option<pb::AccountSettings>) -> Option<Settings> {
+    let pb::AccountSettings {
+        login: wire_login,
+        password_authority: wire_authority,
+        invitation_validity_days,
+        welcome_validity_days,
+    } = wire.unwrap_or_default();
+    let login = fields.checked("login", known(wire_login));
+    let authority = fields.checked("password_authority", known(wire_authority));
+    let mut days = |name, days| match days {
+        0 => Some(ValidityDays::default()),
+        days => fields.checked(name, ValidityDays::parse(days)),
+    };
+    let invitation = days("invitation_validity_days", invitation_validity_days);
+    let welcome = days("welcome_validity_days", welcome_validity_days);
+    Some(Settings {
+        login: read_login(login?).unwrap_or_default(),
+        password_authority: read_authority(authority?).unwrap_or_default(),
+        invitation_validity_days: invitation?,
+        welcome_validity_days: welcome?,
+    })
+}
+
+const fn read_login(login: pb::Login) -> Option<Login> {
+    match login {
+        pb::Login::Unspecified => None,
+        pb::Login::Email => Some(Login::Email),
+        pb::Login::Signature => Some(Login::Signature),
+    }
+}
+
+const fn read_authority(authority: pb::PasswordAuthority) -> Option<PasswordAuthority> {
+    match authority {
+        pb::PasswordAuthority::Unspecified => None,
+        pb::PasswordAuthority::Directory => Some(PasswordAuthority::Directory),
+        pb::PasswordAuthority::External => Some(PasswordAuthority::External),
+    }
+}
+
+const SETTINGS: &[&str] = &[
+    "title",
+    "settings.login",
+    "settings.password_authority",
+    "settings.invitation_validity_days",
+    "settings.welcome_validity_days",
+];
+
+impl TryFrom<pb::UpdateAccountSettingsRequest> for ToAccount<UpdateAccountSettings> {
+    type Error = Failure;
+
+    fn try_from(request: pb::UpdateAccountSettingsRequest) -> Outcome<Self> {
+        let pb::UpdateAccountSettingsRequest {
+            account_id,
+            title,
+            settings,
+            update_mask,
+            command,
+        } = request;
+        Self::read(&account_id, command, |fields| {
+            Some(update(
+                fields,
+                &title,
+                settings.unwrap_or_default(),
+                update_mask,
+            ))
+        })
+    }
+}
+
+fn update(
+    fields: &mut Fields,
+    title: &str,
+    wire: pb::AccountSettings,
+    mask: Option<FieldMask>,
+) -> UpdateAccountSettings {
+    let pb::AccountSettings {
+        login,
+        password_authority,
+        invitation_validity_days,
+        welcome_validity_days,
+    } = wire;
+    let named = masked(fields, mask, SETTINGS);
+    let is = |name: &str| named.contains(name);
+    UpdateAccountSettings {
+        title: is("title")
+            .then(|| fields.read("title", title, AccountTitle::parse))
+            .flatten(),
+        login: is("settings.login")
+            .then(|| {
+                let read = known(login).and_then(|login| read_login(login).ok_or("must be given"));
+                fields.checked("settings.login", read)
+            })
+            .flatten(),
+        password_authority: is("settings.password_authority")
+            .then(|| {
+                let read = known(password_authority)
+                    .and_then(|authority| read_authority(authority).ok_or("must be given"));
+                fields.checked("settings.password_authority", read)
+            })
+            .flatten(),
+        invitation_validity_days: is("settings.invitation_validity_days")
+            .then(|| {
+                let read = ValidityDays::parse(invitation_validity_days);
+                fields.checked("settings.invitation_validity_days", read)
+            })
+            .flatten(),
+        welcome_validity_days: is("settings.welcome_validity_days")
+            .then(|| {
+                let read = ValidityDays::parse(welcome_validity_days);
+                fields.checked("settings.welcome_validity_days", read)
+            })
+            .flatten(),
+    }
+}
+
+/// Reads a request for a new company; `id` is the one it is to have.
+pub fn add_company(request: pb::AddCompanyRequest, id: Uuid) -> Outcome<ToAccount<AddCompany>> {
+    let pb::AddCompanyRequest {
+        account_id,
+        title,
+        command,
+    } = request;
+    ToAccount::read(&account_id, command, |fields| {
+        Some(AddCompany {
+            company_id: CompanyId::new(id),
+            title: fields.read("title", &title, CompanyTitle::parse)?,
+        })
+    })
+}
+
+impl TryFrom<pb::RenameCompanyRequest> for ToAccount<RenameCompany> {
+    type Error = Failure;
+
+    fn try_from(request: pb::RenameCompanyRequest) -> Outcome<Self> {
+        let pb::RenameCompanyRequest {
+            account_id,
+            company_id,
+            title,
+            command,
+        } = request;
+        Self::read(&account_id, command, |fields| {
+            let company_id = fields.read("company_id", &company_id, CompanyId::parse);
+            let title = fields.read("title", &title, CompanyTitle::parse);
+            Some(RenameCompany {
+                company_id: company_id?,
+                title: title?,
+            })
+        })
+    }
+}
+
+impl TryFrom<pb::RemoveCompanyRequest> for ToAccount<RemoveCompany> {
+    type Error = Failure;
+
+    fn try_from(request: pb::RemoveCompanyRequest) -> Outcome<Self> {
+        let pb::RemoveCompanyRequest {
+            account_id,
+            company_id,
+            command,
+        } = request;
+        Self::read(&account_id, command, |fields| {
+            let company_id = fields.read("company_id", &company_id, CompanyId::parse)?;
+            Some(RemoveCompany { company_id })
+        })
+    }
+}
+
+impl TryFrom<pb::DefineRoleRequest> for ToAccount<DefineRole> {
+    type Error = Failure;
+
+    fn try_from(request: pb::DefineRoleRequest) -> Outcome<Self> {
+        let pb::DefineRoleRequest {
+            account_id,
+            role: name,
+            title,
+            command,
+        } = request;
+        Self::read(&account_id, command, |fields| {
+            let (role, title) = role(fields, pb::Role { role: name, title })?;
+            Some(DefineRole { role, title })
+        })
+    }
+}
+
+impl TryFrom<pb::RemoveRoleRequest> for ToAccount<RemoveRole> {
+    type Error = Failure;
+
+    fn try_from(request: pb::RemoveRoleRequest) -> Outcome<Self> {
+        let pb::RemoveRoleRequest {
+            account_id,
+            role,
+            command,
+        } = request;
+        Self::read(&account_id, command, |fields| {
+            let role = fields.read("role", &role, RoleName::parse)?;
+            Some(RemoveRole { role })
+        })
+    }
+}
+
+impl TryFrom<pb::DefineModuleRequest> for ToAccount<DefineModule> {
+    type Error = Failure;
+
+    fn try_from(request: pb::DefineModuleRequest) -> Outcome<Self> {
+        let pb::DefineModuleRequest {
+            account_id,
+            module: name,
+            title,
+            administrator_only,
+            command,
+        } = request;
+        Self::read(&account_id, command, |fields| {
+            let wire = pb::Module {
+                module: name,
+                title,
+                administrator_only,
+            };
+            let (module, defined) = module(fields, wire)?;
+            Some(DefineModule {
+                module,
+                title: defined.title,
+                administrator_only,
+            })
+        })
+    }
+}
+
+impl TryFrom<pb::RemoveModuleRequest> for ToAccount<RemoveModule> {
+    type Error = Failure;
+
+    fn try_from(request: pb::RemoveModuleRequest) -> Outcome<Self> {
+        let pb::RemoveModuleRequest {
+            account_id,
+            module,
+            command,
+        } = request;
+        Self::read(&account_id, command, |fields| {
+            let module = fields.read("module", &module, ModuleName::parse)?;
+            Some(RemoveModule { module })
+        })
+    }
+}
+
+const fn login(login: Login) -> pb::Login {
+    match login {
+        Login::Email => pb::Login::Email,
+        Login::Signature => pb::Login::Signature,
+    }
+}
+
+const fn authority(authority: PasswordAuthority) -> pb::PasswordAuthority {
+    match authority {
+        PasswordAuthority::Directory => pb::PasswordAuthority::Directory,
+        PasswordAuthority::External => pb::PasswordAuthority::External,
+    }
+}
+
+/// An account as its aggregate has it.
+#[must_use]
+pub fn account_from_state(account: &Account, revision: u64) -> pb::Account {
+    let settings = account.settings();
+    pb::Account {
+        account_id: account.id().map(ToString::to_string).unwrap_or_default(),
+        title: account.title().map(ToString::to_string).unwrap_or_default(),
+        settings: Some(pb::AccountSettings {
+            login: login(settings.login).into(),
+            password_authority: authority(settings.password_authority).into(),
+            invitation_validity_days: settings.invitation_validity_days.days().into(),
+            welcome_validity_days: settings.welcome_validity_days.days().into(),
+        }),
+        companies: by_title(account.companies()),
+        roles: account
+            .roles()
+            .iter()
+            .map(|(role, title)| pb::Role {
+                role: role.to_string(),
+                title: title.to_string(),
+            })
+            .collect(),
+        modules: account
+            .modules()
+            .iter()
+            .map(|(name, module)| pb::Module {
+                module: name.to_string(),
+                title: module.title.to_string(),
+                administrator_only: module.administrator_only,
+            })
+            .collect(),
+        revision,
+        created_at: account.created_at().map(wire_time),
+        modified_at: account.modified_at().map(wire_time),
+    }
+}
+
+fn by_title(companies: &BTreeMap<CompanyId, CompanyTitle>) -> Vec<pb::Company> {
+    let sorted: BTreeSet<_> = companies
+        .iter()
+        .map(|(id, title)| (title.folded(), *id, title))
+        .collect();
+    sorted
+        .into_iter()
+        .map(|(_, id, title)| pb::Company {
+            company_id: id.to_string(),
+            title: title.to_string(),
+        })
+        .collect()
+}
+
+/// An account as the view has it.
+#[must_use]
+pub fn account_from_row(row: AccountRow) -> pb::Account {
+    pb::Account {
+        account_id: row.account_id.to_string(),
+        title: row.title,
+        settings: Some(pb::AccountSettings {
+            login: login(row.login).into(),
+            password_authority: authority(row.password_authority).into(),
+            invitation_validity_days: row.invitation_validity_days,
+            welcome_validity_days: row.welcome_validity_days,
+        }),
+        companies: row
+            .companies
+            .into_iter()
+            .map(|company| pb::Company {
+                company_id: company.company_id.to_string(),
+                title: company.title,
+            })
+            .collect(),
+        roles: row
+            .roles
+            .into_iter()
+            .map(|role| pb::Role {
+                role: role.role,
+                title: role.title,
+            })
+            .collect(),
+        modules: row
+            .modules
+            .into_iter()
+            .map(|module| pb::Module {
+                module: module.module,
+                title: module.title,
+                administrator_only: module.administrator_only,
+            })
+            .collect(),
+        revision: row.revision,
+        created_at: Some(wire_time(row.created_at)),
+        modified_at: Some(wire_time(row.modified_at)),
+    }
+}

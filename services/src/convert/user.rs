@@ -1,0 +1,379 @@
+//! Users on the wire.
+
+mod commands;
+mod profile;
+
+use rollbook_aggregates::account::Account;
+use rollbook_aggregates::user::{
+    AccessDenial, Blocker, CompanyProperties, Gone, Person, Status, User,
+};
+use rollbook_aggregates::values::{
+    AccountId, CompanyId, EmailAddress, Permission, RoleName, Signature, UserId, UserType,
+};
+use rollbook_projections::{CompanyFilter, DeletedUser, ListUsers, UserRow, UserSort};
+use rollbook_proto::v1 as pb;
+
+use super::{Fields, wire_time};
+use crate::failure::{Failure, Outcome};
+
+pub(super) use commands::permissions;
+pub use commands::{ToUser, create_user};
+pub use profile::NewUser;
+pub(super) use profile::{Identity, masked, user_type};
+
+/// What names a user.
+pub enum UserKeyword {
+    /// Its id.
+    Id(UserId),
+    /// Its signature.
+    Signature(Signature),
+    /// What it signs in with.
+    UserName(String),
+    /// Its e-mail address.
+    Email(EmailAddress),
+}
+
+impl TryFrom<pb::GetUserRequest> for UserKeyword {
+    type Error = Failure;
+
+    fn try_from(request: pb::GetUserRequest) -> Outcome<Self> {
+        use pb::get_user_request::Key;
+        let pb::GetUserRequest {
+            account_id,
+            key,
+            read: _,
+        } = request;
+        let mut fields = Fields::default();
+        let account = fields.read("account_id", &account_id, AccountId::parse);
+        let key = match key {
+            None => {
+                fields.bad("user_id", "or another key must be given");
+                None
+            }
+            Some(Key::UserId(id)) => fields.read("user_id", &id, UserId::parse).map(Self::Id),
+            Some(Key::Signature(text)) => fields
+                .read("signature", &text, Signature::parse)
+                .map(Self::Signature),
+            Some(Key::UserName(text)) => {
+                let fits = (1..=254).contains(&text.chars().count());
+                let checked = fits.then_some(text).ok_or("must have 1 to 254 characters");
+                fields.checked("user_name", checked).map(Self::UserName)
+            }
+            Some(Key::Email(text)) => fields
+                .read("email", &text, EmailAddress::parse)
+                .map(Self::Email),
+        };
+        fields.finish((account, key)).map(|(_, key)| key)
+    }
+}
+
+/// A question for a page of users, without where it goes on.
+pub struct ListedUsers(pub ListUsers);
+
+impl TryFrom<pb::ListUsersRequest> for ListedUsers {
+    type Error = Failure;
+
+    fn try_from(request: pb::ListUsersRequest) -> Outcome<Self> {
+        use pb::list_users_request::Company;
+        let pb::ListUsersRequest {
+            account_id,
+            company,
+            activity,
+            statuses,
+            role,
+            user_type,
+            sort,
+            descending,
+            page_size,
+            page_token: _,
+            include_total,
+            read: _,
+        } = request;
+        let mut fields = Fields::default();
+        let account = fields.read("account_id", &account_id, AccountId::parse);
+        let company = match company {
+            None | Some(Company::NoCompany(false)) => CompanyFilter::Any,
+            Some(Company::NoCompany(true)) => CompanyFilter::None,
+            Some(Company::CompanyId(id)) => fields
+                .read("company_id", &id, CompanyId::parse)
+                .map_or(CompanyFilter::Any, CompanyFilter::In),
+        };
+        let active = match fields.checked("activity", known::<pb::Activity>(activity)) {
+            None | Some(pb::Activity::Unspecified) => None,
+            Some(pb::Activity::Active) => Some(true),
+            Some(pb::Activity::Inactive) => Some(false),
+        };
+        let statuses = fields.list("statuses", 16, statuses, |fields, status| {
+            fields.checked("", known(status).and_then(read_status))
+        });
+        let role = fields.optional("role", &role, RoleName::parse);
+        let user_type = match known::<pb::UserType>(user_type) {
+            Ok(pb::UserType::Unspecified) => None,
+            other => fields
+                .checked("user_type", other)
+                .map(profile::read_user_type),
+        };
+        let sort = fields.checked("sort", known(sort));
+        let limit = fields.checked("page_size", crate::page::size(page_size));
+        let (account, sort, limit) = fields.finish((account, sort, limit))?;
+        Ok(Self(ListUsers {
+            company,
+            active,
+            statuses,
+            role: role.map(|role| role.to_string()),
+            user_type,
+            sort: read_sort(sort),
+            descending,
+            limit,
+            total: include_total,
+            ..ListUsers::of(account)
+        }))
+    }
+}
+
+/// A value of an enum that the contract has.
+pub(super) fn known<T: TryFrom<i32>>(value: i32) -> Result<T, &'static str> {
+    T::try_from(value).map_err(|_| "is not a value of the enum")
+}
+
+const fn read_sort(sort: pb::UserSort) -> UserSort {
+    match sort {
+        pb::UserSort::Unspecified | pb::UserSort::Signature => UserSort::Signature,
+        pb::UserSort::UserName => UserSort::UserName,
+        pb::UserSort::FirstName => UserSort::FirstName,
+        pb::UserSort::LastName => UserSort::LastName,
+        pb::UserSort::Email => UserSort::Email,
+        pb::UserSort::Status => UserSort::Status,
+        pb::UserSort::UserType => UserSort::UserType,
+        pb::UserSort::Role => UserSort::Role,
+        pb::UserSort::CreatedAt => UserSort::CreatedAt,
+        pb::UserSort::ModifiedAt => UserSort::ModifiedAt,
+    }
+}
+
+const fn read_status(status: pb::UserStatus) -> Result<Status, &'static str> {
+    match status {
+        pb::UserStatus::Unspecified => Err("must be given"),
+        pb::UserStatus::Deleted => Ok(Status::Deleted),
+        pb::UserStatus::Inactive => Ok(Status::Inactive),
+        pb::UserStatus::LockedByAdmin => Ok(Status::LockedByAdmin),
+        pb::UserStatus::AutoLocked => Ok(Status::AutoLocked),
+        pb::UserStatus::Recovery => Ok(Status::Recovery),
+        pb::UserStatus::AwaitingNewPassword => Ok(Status::AwaitingNewPassword),
+        pb::UserStatus::Provisioned => Ok(Status::Provisioned),
+        pb::UserStatus::Active => Ok(Status::Active),
+    }
+}
+
+const fn status(status: Status) -> pb::UserStatus {
+    match status {
+        Status::Deleted => pb::UserStatus::Deleted,
+        Status::Inactive => pb::UserStatus::Inactive,
+        Status::LockedByAdmin => pb::UserStatus::LockedByAdmin,
+        Status::AutoLocked => pb::UserStatus::AutoLocked,
+        Status::Recovery => pb::UserStatus::Recovery,
+        Status::AwaitingNewPassword => pb::UserStatus::AwaitingNewPassword,
+        Status::Provisioned => pb::UserStatus::Provisioned,
+        Status::Active => pb::UserStatus::Active,
+    }
+}
+
+/// A user as its aggregate has it.
+#[must_use]
+pub fn user_from_state(account: &Account, user: &User, revision: u64) -> pb::User {
+    match (user.person(), user.gone()) {
+        (Some(person), _) => person_from_state(account, person, revision),
+        (None, Some(gone)) => gone_user(gone, revision),
+        (None, None) => pb::User::default(),
+    }
+}
+
+fn person_from_state(account: &Account, person: &Person, revision: u64) -> pb::User {
+    let profile = person.profile();
+    pb::User {
+        user_id: person.id().to_string(),
+        account_id: person.account_id().to_string(),
+        signature: text(profile.signature.known()),
+        user_name: text(person.user_name(account)),
+        first_name: text(profile.first_name.known()),
+        last_name: text(profile.last_name.known()),
+        email: text(profile.email.known()),
+        phone: text(profile.phone.as_ref().and_then(|phone| phone.known())),
+        mobile_phone: text(
+            profile
+                .mobile_phone
+                .as_ref()
+                .and_then(|phone| phone.known()),
+        ),
+        language: text(profile.language.as_ref()),
+        user_type: write_user_type(person.user_type()).into(),
+        status: status(person.status()).into(),
+        active: person.is_active(),
+        roles: person.roles().iter().map(ToString::to_string).collect(),
+        permissions: person.permissions().iter().map(permission).collect(),
+        companies: person.companies().iter().map(company).collect(),
+        sessions_valid_from: Some(wire_time(person.sessions_valid_from())),
+        created_at: Some(wire_time(person.created_at())),
+        modified_at: Some(wire_time(person.modified_at())),
+        revision,
+    }
+}
+
+fn gone_user(gone: &Gone, revision: u64) -> pb::User {
+    pb::User {
+        user_id: gone.id.to_string(),
+        account_id: gone.account_id.to_string(),
+        status: pb::UserStatus::Deleted.into(),
+        sessions_valid_from: Some(wire_time(gone.deleted_at)),
+        created_at: Some(wire_time(gone.created_at)),
+        modified_at: Some(wire_time(gone.deleted_at)),
+        revision,
+        ..pb::User::default()
+    }
+}
+
+/// A deleted user as the view has it: nothing personal.
+#[must_use]
+pub fn deleted_user(deleted: &DeletedUser) -> pb::User {
+    let gone = Gone {
+        id: deleted.user_id,
+        account_id: deleted.account_id.clone(),
+        created_at: deleted.created_at,
+        deleted_at: deleted.deleted_at,
+    };
+    gone_user(&gone, deleted.revision)
+}
+
+/// A user as the view has it.
+#[must_use]
+pub fn user_from_row(row: UserRow) -> pb::User {
+    pb::User {
+        user_id: row.user_id.to_string(),
+        account_id: row.account_id.to_string(),
+        signature: row.signature,
+        user_name: row.user_name,
+        first_name: row.first_name,
+        last_name: row.last_name,
+        email: row.email,
+        phone: row.phone.unwrap_or_default(),
+        mobile_phone: row.mobile_phone.unwrap_or_default(),
+        language: row.language.unwrap_or_default(),
+        user_type: write_user_type(row.user_type).into(),
+        status: status(row.status).into(),
+        active: row.active,
+        roles: row.roles,
+        permissions: row.permissions.iter().map(permission).collect(),
+        companies: row
+            .companies
+            .iter()
+            .map(|company| pb::UserCompany {
+                company_id: company.company_id.to_string(),
+                supervisor_id: company.supervisor.to_string(),
+                show_as_addressee: company.show_as_addressee,
+            })
+            .collect(),
+        sessions_valid_from: Some(wire_time(row.sessions_valid_from)),
+        created_at: Some(wire_time(row.created_at)),
+        modified_at: Some(wire_time(row.modified_at)),
+        revision: row.revision,
+    }
+}
+
+/// The type of a user as the contract has it.
+pub(super) const fn write_user_type(user_type: UserType) -> pb::UserType {
+    match user_type {
+        UserType::Administrator => pb::UserType::Administrator,
+        UserType::Standard => pb::UserType::Standard,
+    }
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// A grant as the contract has it.
+pub(super) fn permission(permission: &Permission) -> pb::Permission {
+    pb::Permission {
+        module: permission.module.to_string(),
+        company_id: text(permission.company),
+    }
+}
+
+fn company((company_id, properties): (&CompanyId, &CompanyProperties)) -> pb::UserCompany {
+    pb::UserCompany {
+        company_id: company_id.to_string(),
+        supervisor_id: properties.supervisor.to_string(),
+        show_as_addressee: properties.show_as_addressee,
+    }
+}
+
+/// What still needs a user, as the contract has it; users who are supervised one by one.
+#[must_use]
+pub fn blocker(blocker: &Blocker) -> Vec<pb::DeletionBlocker> {
+    use pb::DeletionBlockerKind as Kind;
+    let one = |kind: Kind, company: Option<CompanyId>, subject: String| {
+        vec![pb::DeletionBlocker {
+            kind: kind.into(),
+            company_id: text(company),
+            subject,
+        }]
+    };
+    match blocker {
+        Blocker::OwnUser => one(Kind::OwnUser, None, String::new()),
+        Blocker::PersonalQueueNotEmpty {
+            company_id,
+            invoice_id,
+        } => one(
+            Kind::QueuedInvoice,
+            Some(*company_id),
+            invoice_id.to_string(),
+        ),
+        Blocker::ReferenceLinked {
+            company_id,
+            reference_id,
+        } => one(
+            Kind::LinkedReference,
+            Some(*company_id),
+            reference_id.to_string(),
+        ),
+        Blocker::FlowTemplateLinked {
+            company_id,
+            flow_template_id,
+        } => one(
+            Kind::LinkedFlowTemplate,
+            Some(*company_id),
+            flow_template_id.to_string(),
+        ),
+        Blocker::InvoiceNotSettled {
+            company_id,
+            invoice_id,
+            kind: _,
+        } => one(
+            Kind::UnsettledInvoice,
+            Some(*company_id),
+            invoice_id.to_string(),
+        ),
+        Blocker::SupervisesUsers { company_id, users } => users
+            .owners
+            .iter()
+            .flat_map(|user| one(Kind::SupervisedUser, Some(*company_id), user.clone()))
+            .collect(),
+        Blocker::LastAdministrator => one(Kind::LastAdministrator, None, String::new()),
+    }
+}
+
+/// Why a user may not use a module, as the contract has it.
+#[must_use]
+pub const fn denial(denial: AccessDenial) -> pb::AccessDenialReason {
+    match denial {
+        AccessDenial::Deleted => pb::AccessDenialReason::Deleted,
+        AccessDenial::Inactive => pb::AccessDenialReason::Inactive,
+        AccessDenial::Locked => pb::AccessDenialReason::Locked,
+        AccessDenial::PasswordChangeRequired => pb::AccessDenialReason::PasswordChangeRequired,
+        AccessDenial::NotOnboarded => pb::AccessDenialReason::NotOnboarded,
+        AccessDenial::SessionsEnded => pb::AccessDenialReason::SessionsEnded,
+        AccessDenial::ModuleUnknown => pb::AccessDenialReason::ModuleUnknown,
+        AccessDenial::CompanyNotLinked => pb::AccessDenialReason::CompanyNotLinked,
+        AccessDenial::NoGrant => pb::AccessDenialReason::NoGrant,
+    }
+}

@@ -1,0 +1,353 @@
+//! The way of a command: load the aggregates, ask `decide`, hand one append to the log, answer with what is there afterwards.
+//!
+//! What is loaded may come from the cache of hot aggregates. The commit checks that none of it has moved, and a refusal that was
+//! decided on cached state is decided again on fresh state, so the cache can never make an answer a lie.
+
+mod rows;
+mod states;
+mod unit;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use rollbook_aggregates::account::Account;
+use rollbook_aggregates::domain::Context;
+use rollbook_aggregates::invitation::Invitation;
+use rollbook_aggregates::invoice::Invoice;
+use rollbook_aggregates::user::{Blocker, User, deletion_blockers, deletion_reads};
+use rollbook_aggregates::values::{AccountId, ReasonText, UserId};
+use rollbook_eventstore::{
+    Append, AppendError, Clock, Log, Metadata, Repeated, Repository, Request, Violation,
+};
+use rollbook_proto::v1::ErrorReason;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::caller::Caller;
+use crate::failure::{Failure, Outcome};
+use crate::gate::Call;
+use crate::passwords::Hasher;
+
+pub use states::{States, Stored};
+pub use unit::{Unit, account_not_found, not_acting, sessions_ended};
+
+/// How often a command is decided anew because what it rests on moved.
+const ATTEMPTS: usize = 100;
+/// How many aggregates of each kind are kept hot.
+const HOT: u64 = 100_000;
+
+/// Runs commands.
+#[derive(Clone)]
+pub struct Executor {
+    /// The log.
+    pub log: Log,
+    /// The time that rules judge by.
+    pub clock: Clock,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    accounts: Repository<Account>,
+    users: Repository<User>,
+    invitations: Repository<Invitation>,
+    invoices: Repository<Invoice>,
+}
+
+/// What every command carries beside its own content.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Makes a repeat safe.
+    pub request_id: Option<Uuid>,
+    /// The revision the resource must have; 0: any.
+    pub expected_revision: u64,
+    /// Commits nothing.
+    pub validate_only: bool,
+    /// Why it is done.
+    pub reason: Option<ReasonText>,
+}
+
+/// A command as it came: by whom, for which account, with what.
+#[derive(Debug)]
+pub struct Order {
+    /// What the gate found out.
+    pub call: Call,
+    /// The account it is for.
+    pub account_id: AccountId,
+    /// What it carries.
+    pub options: Options,
+    /// A keyed digest of its content.
+    pub digest: [u8; 32],
+}
+
+/// What a command plans to commit. It may be asked several times, each time on newer state.
+pub trait Plan: Send + Sync {
+    /// What tells the answer later, on a repeat too. Without personal data: it is stored with the request id.
+    type Outcome: Serialize + DeserializeOwned + Send;
+
+    /// Decides, and stages what is to be committed.
+    fn plan(&self, unit: &mut Unit<'_>) -> impl Future<Output = Outcome<Self::Outcome>> + Send;
+}
+
+/// A command that was carried out.
+pub struct Done<T> {
+    /// What tells the answer.
+    pub outcome: T,
+    /// The last position of the commit; 0 where nothing was to be committed.
+    pub position: u64,
+    /// The aggregates it touched, as they are after the commit; empty for a repeat.
+    pub states: States,
+}
+
+/// What became of one attempt.
+enum Attempt<T> {
+    Done(Done<T>),
+    Refused(Failure),
+    Again,
+}
+
+impl Executor {
+    /// One that runs commands on this log.
+    #[must_use]
+    pub fn new(log: Log, clock: Clock, hasher: Hasher) -> Self {
+        Self {
+            accounts: stored(&log),
+            users: stored(&log),
+            invitations: stored(&log),
+            invoices: stored(&log),
+            log,
+            clock,
+            hasher,
+        }
+    }
+
+    /// Carries a command out, or says why not.
+    ///
+    /// # Errors
+    /// The refusal of the domain, a mismatch of revisions, a reused request id, or that the log cannot take it.
+    pub async fn run<P: Plan>(&self, order: &Order, plan: &P) -> Outcome<Done<P::Outcome>> {
+        let mut fresh = false;
+        for _ in 0..ATTEMPTS {
+            let mut unit = Unit::new(self, order, fresh);
+            match self.attempt(&mut unit, plan).await? {
+                Attempt::Done(done) => return Ok(done),
+                Attempt::Again => {}
+                Attempt::Refused(failure) if unit.rests_on_cache() => {
+                    tracing::trace!(reason = failure.reason(), "refused on cached state");
+                }
+                Attempt::Refused(failure) => {
+                    return match self.repeated::<P>(order).await? {
+                        Some(done) => Ok(done),
+                        None => Err(failure),
+                    };
+                }
+            }
+            fresh = true;
+        }
+        Err(Failure::contention())
+    }
+
+    async fn attempt<P: Plan>(
+        &self,
+        unit: &mut Unit<'_>,
+        plan: &P,
+    ) -> Outcome<Attempt<P::Outcome>> {
+        let planned = match unit.authorise().await {
+            Ok(()) => plan.plan(unit).await,
+            Err(failure) => Err(failure),
+        };
+        match planned {
+            Ok(outcome) if unit.order().options.validate_only => self.check(unit, outcome).await,
+            Ok(outcome) => self.commit(unit, outcome).await,
+            Err(failure) => Ok(Attempt::Refused(failure)),
+        }
+    }
+
+    async fn check<T>(&self, unit: &mut Unit<'_>, outcome: T) -> Outcome<Attempt<T>> {
+        let (streams, require) = unit.checks();
+        match self.log.check(streams, require).await {
+            Ok(_) => Ok(match unit.take_refusal() {
+                Some(failure) => Attempt::Refused(failure),
+                None => Attempt::Done(Done {
+                    outcome,
+                    position: 0,
+                    states: unit.take_states(),
+                }),
+            }),
+            Err(error) => unwritten(unit, error),
+        }
+    }
+
+    async fn commit<T>(&self, unit: &mut Unit<'_>, outcome: T) -> Outcome<Attempt<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let append = append_of(unit, &outcome)?;
+        match self.log.append(append).await {
+            Ok(appended) => {
+                let mut states = unit.take_states();
+                states.committed(self, &appended)?;
+                Ok(match unit.take_refusal() {
+                    Some(failure) => Attempt::Refused(failure),
+                    None => Attempt::Done(Done {
+                        outcome,
+                        position: appended.last_position,
+                        states,
+                    }),
+                })
+            }
+            Err(AppendError::Repeated(repeated)) => again(&repeated).map(Attempt::Done),
+            Err(error) => unwritten(unit, error),
+        }
+    }
+
+    /// The answer of the same command, where it was carried out before.
+    async fn repeated<P: Plan>(&self, order: &Order) -> Outcome<Option<Done<P::Outcome>>> {
+        let Some(request_id) = order.options.request_id else {
+            return Ok(None);
+        };
+        let account = order.account_id.as_str();
+        match self.log.repeated(account, request_id, order.digest).await {
+            Ok(None) => Ok(None),
+            Ok(Some(repeated)) => again(&repeated).map(Some),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the caller, where it is a user, may act as what its token says, before anything of the call is looked at.
+    ///
+    /// # Errors
+    /// `NOT_ADMINISTRATOR`, `NOT_ALLOWED` or `SESSIONS_ENDED`.
+    pub async fn authorise(&self, caller: &Caller) -> Outcome<()> {
+        let Some(id) = caller.user() else {
+            return Ok(());
+        };
+        let id = id.to_string();
+        let hot = self.users.get(&id).await?;
+        match unit::may_act(caller, &hot.state) {
+            Err(_) if hot.cached => unit::may_act(caller, &self.users.fresh(&id).await?.state),
+            answer => answer,
+        }
+    }
+
+    /// An aggregate as it was at a revision.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn at<A: Stored>(&self, id: &str, revision: u64) -> Outcome<Arc<A>> {
+        Ok(A::repository(self).at(id, revision).await?.state)
+    }
+
+    /// An aggregate as it is now, with its revision.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn fresh<A: Stored>(&self, id: &str) -> Outcome<(Arc<A>, u64)> {
+        let hot = A::repository(self).fresh(id).await?;
+        Ok((hot.state, hot.revision))
+    }
+
+    /// An aggregate at this revision or a later one, with its revision.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn at_least<A: Stored>(&self, id: &str, revision: u64) -> Outcome<(Arc<A>, u64)> {
+        let hot = A::repository(self).get(id).await?;
+        if hot.revision >= revision {
+            Ok((hot.state, hot.revision))
+        } else {
+            self.fresh(id).await
+        }
+    }
+
+    /// Everything that stands against deleting a user now.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub async fn deletion_blockers(&self, order: &Order, user: UserId) -> Outcome<Vec<Blocker>> {
+        let mut unit = Unit::new(self, order, true);
+        unit.authorise().await?;
+        let account = unit.account().await?;
+        let user = unit.load::<User>(&user.to_string()).await?;
+        let facts = unit.facts(deletion_reads(&user)).await?;
+        let ctx = Context {
+            actor: &order.call.caller.actor,
+            now: unit.now,
+            account: &account,
+            facts: &facts,
+        };
+        deletion_blockers(&ctx, &user).map_err(|error| Failure::refused(&error))
+    }
+
+    /// A new id: a UUIDv7 of now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one home of random ids")]
+    pub fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+fn stored<A: Stored>(log: &Log) -> Repository<A> {
+    Repository::new(log.clone(), Vec::new(), HOT, A::guards_of)
+}
+
+fn append_of<T: Serialize>(unit: &mut Unit<'_>, outcome: &T) -> Outcome<Append> {
+    let order = unit.order();
+    // A command that is refused although it commits (it met an expiry) is decided again on a repeat.
+    let request = match order.options.request_id {
+        Some(request_id) if !unit.is_refused() => Some(Request {
+            account_id: order.account_id.to_string(),
+            request_id,
+            digest: order.digest,
+            outcome: serde_json::to_vec(outcome)
+                .map_err(|_| Failure::new(ErrorReason::TooLarge, "the answer is too large"))?,
+        }),
+        Some(_) | None => None,
+    };
+    Ok(unit.append(request, metadata_of(order)))
+}
+
+fn again<T: DeserializeOwned>(repeated: &Repeated) -> Outcome<Done<T>> {
+    let outcome = serde_json::from_slice(&repeated.outcome).map_err(|_| {
+        Failure::new(
+            ErrorReason::RequestIdReused,
+            "the request id was used for another command",
+        )
+    })?;
+    Ok(Done {
+        outcome,
+        position: repeated.last_position,
+        states: States::default(),
+    })
+}
+
+fn unwritten<T>(unit: &Unit<'_>, error: AppendError) -> Outcome<Attempt<T>> {
+    match error {
+        AppendError::Conflict(_) => Ok(Attempt::Again),
+        AppendError::Refused(violations) => Ok(refused_by(unit, &violations)),
+        other => Err(other.into()),
+    }
+}
+
+/// The refusal that the violated requirements turn into, or that it must be decided anew.
+fn refused_by<T>(unit: &Unit<'_>, violations: &[Violation]) -> Attempt<T> {
+    match violations
+        .iter()
+        .find_map(|violation| unit.refusal_of(violation))
+    {
+        Some(failure) => Attempt::Refused(failure),
+        None => Attempt::Again,
+    }
+}
+
+fn metadata_of(order: &Order) -> Metadata {
+    Metadata {
+        actor: order.call.caller.actor.to_string(),
+        service: order.call.caller.service.clone(),
+        request_id: order.options.request_id.map(|id| id.to_string()),
+        trace_id: order.call.trace_id.clone(),
+        reason: order
+            .options
+            .reason
+            .as_ref()
+            .map(|reason| reason.as_str().to_owned()),
+    }
+}

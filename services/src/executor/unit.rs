@@ -1,0 +1,366 @@
+//! One unit of work: what a command has loaded and what it stages, until it becomes one append.
+
+use std::sync::Arc;
+
+use rollbook_aggregates::account::Account;
+use rollbook_aggregates::domain::{
+    Actor, Claim, Context, Decide, Facts, Held, Holders, Reads, Requires, Timestamp,
+};
+use rollbook_aggregates::user::User;
+use rollbook_eventstore::{
+    Append, HeldClaim, Metadata, NewEvent, Request, Requirement, SideRow, StreamAppend, StreamId,
+    Violation,
+};
+use rollbook_proto::v1::ErrorReason;
+
+use super::states::{Staged, States, Stored};
+use super::{Executor, Order, rows};
+use crate::caller::Caller;
+use crate::failure::{Failure, Outcome};
+
+type Refuses = Box<dyn Fn(&Holders) -> Option<Failure> + Send + Sync>;
+
+/// One unit of work.
+pub struct Unit<'a> {
+    executor: &'a Executor,
+    order: &'a Order,
+    fresh: bool,
+    rests_on_cache: bool,
+    /// When it is decided.
+    pub now: Timestamp,
+    states: States,
+    require: Vec<(Requirement, Refuses)>,
+    release: Vec<HeldClaim>,
+    take: Vec<HeldClaim>,
+    side: Vec<SideRow>,
+    refused: Option<Failure>,
+    decide_anew: bool,
+}
+
+impl<'a> Unit<'a> {
+    pub(super) fn new(executor: &'a Executor, order: &'a Order, fresh: bool) -> Self {
+        Self {
+            executor,
+            order,
+            fresh,
+            rests_on_cache: false,
+            now: executor.clock.now(),
+            states: States::default(),
+            require: Vec::new(),
+            release: Vec::new(),
+            take: Vec::new(),
+            side: Vec::new(),
+            refused: None,
+            decide_anew: false,
+        }
+    }
+
+    /// The command as it came.
+    #[must_use]
+    pub const fn order(&self) -> &'a Order {
+        self.order
+    }
+
+    /// What runs it.
+    #[must_use]
+    pub const fn executor(&self) -> &'a Executor {
+        self.executor
+    }
+
+    /// Whether the caller, where it is a user, still is what its token says, on a token newer than its sessions (R68).
+    pub(super) async fn authorise(&mut self) -> Outcome<()> {
+        let caller = Arc::clone(&self.order.call.caller);
+        match caller.user() {
+            None => Ok(()),
+            Some(id) => may_act(&caller, &*self.load::<User>(&id.to_string()).await?),
+        }
+    }
+
+    /// An aggregate with what is staged; what does not exist is its default. The commit checks that it did not move.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn load<A: Stored>(&mut self, id: &str) -> Outcome<Arc<A>> {
+        if let Some(staged) = A::staged(&self.states).get(id) {
+            return Ok(Arc::clone(&staged.state));
+        }
+        let repository = A::repository(self.executor);
+        let hot = if self.fresh {
+            repository.fresh(id).await?
+        } else {
+            repository.get(id).await?
+        };
+        self.rests_on_cache |= hot.cached;
+        let staged = Staged::new(Arc::clone(&hot.state), hot.revision);
+        A::staged_mut(&mut self.states).insert(id.to_owned(), staged);
+        Ok(hot.state)
+    }
+
+    /// An aggregate that is about to be made under an id made just now, so that there is nothing to load.
+    pub fn make<A: Stored>(&mut self, id: &str) {
+        let staged = Staged::new(Arc::new(A::default()), 0);
+        A::staged_mut(&mut self.states)
+            .entry(id.to_owned())
+            .or_insert(staged);
+    }
+
+    /// The account of the command.
+    ///
+    /// # Errors
+    /// `ACCOUNT_NOT_FOUND` when there is none.
+    pub async fn account(&mut self) -> Outcome<Arc<Account>> {
+        let account = self.load::<Account>(self.order.account_id.as_str()).await?;
+        if account.id().is_some() {
+            Ok(account)
+        } else {
+            Err(account_not_found())
+        }
+    }
+
+    /// Refuses when the resource has not the revision that the caller expects.
+    ///
+    /// # Errors
+    /// `REVISION_MISMATCH`.
+    pub fn expect_revision<A: Stored>(&self, id: &str) -> Outcome<()> {
+        let expected = self.order.options.expected_revision;
+        let actual = A::staged(&self.states).get(id).map_or(0, |s| s.loaded);
+        if expected == 0 || expected == actual {
+            Ok(())
+        } else {
+            Err(Failure::revision_mismatch(expected, actual))
+        }
+    }
+
+    /// The revision an aggregate has with what is staged.
+    #[must_use]
+    pub fn revision<A: Stored>(&self, id: &str) -> u64 {
+        self.states.get::<A>(id).map_or(0, |(_, revision)| revision)
+    }
+
+    /// Who holds these claims now. What matters of it must be required of the commit.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn holders(&self, claims: &[Claim]) -> Outcome<Vec<Holders>> {
+        if claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        let account = &self.order.account_id;
+        let claims: Vec<_> = claims.iter().map(|c| rows::claim(account, c)).collect();
+        let holders = self.executor.log.holders(&claims).await?;
+        Ok(holders.iter().map(rows::holders).collect())
+    }
+
+    /// Looks up what a command, or a question, needs to know.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn facts(&mut self, reads: Reads) -> Outcome<Facts> {
+        let Reads {
+            users,
+            claims,
+            invoices,
+        } = reads;
+        let mut facts = Facts::default();
+        for id in users {
+            let user = self.load::<User>(&id.to_string()).await?;
+            facts.insert_user(id, user);
+        }
+        for key in invoices {
+            let id = key.stream_id(&self.order.account_id).to_string();
+            facts.insert_invoice(key, self.load(&id).await?);
+        }
+        let claims: Vec<Claim> = claims.into_iter().collect();
+        let holders = self.holders(&claims).await?;
+        for (claim, holders) in claims.into_iter().zip(holders) {
+            facts.insert_holders(claim, holders);
+        }
+        Ok(facts)
+    }
+
+    /// Decides a command on an aggregate and stages what it leads to.
+    ///
+    /// # Errors
+    /// The refusal of the domain.
+    pub async fn decide<C>(&mut self, id: &str, command: C) -> Outcome<()>
+    where
+        C: Decide<Aggregate: Stored>,
+    {
+        let account_id = self.order.account_id.as_str();
+        let account = self.load::<Account>(account_id).await?;
+        let aggregate = self.load::<C::Aggregate>(id).await?;
+        let facts = self.facts(command.reads(&account, &aggregate)).await?;
+        let ctx = Context {
+            actor: &self.order.call.caller.actor,
+            now: self.now,
+            account: &account,
+            facts: &facts,
+        };
+        let decision = command
+            .decide(&ctx, &aggregate)
+            .map_err(|error| Failure::refused(&error))?;
+        let after = decision.after(&aggregate, self.now);
+        self.stage_guards::<C::Aggregate>(&decision.requires, &decision.releases, &decision.takes);
+        if let Some(error) = &decision.refused {
+            self.refused = Some(Failure::refused(error));
+        }
+        let events: Result<Vec<NewEvent>, _> = decision.events.iter().map(NewEvent::of).collect();
+        let events = events.map_err(|error| {
+            Failure::from(rollbook_eventstore::StoreError::Corrupt(error.to_string()))
+        })?;
+        if let Some(staged) = C::Aggregate::staged_mut(&mut self.states).get_mut(id) {
+            staged.events.extend(events);
+            staged.state = Arc::new(after);
+            staged.forget |= decision.forgets;
+        }
+        Ok(())
+    }
+
+    fn stage_guards<A: Stored>(
+        &mut self,
+        requires: &[Requires],
+        releases: &[Held],
+        takes: &[Held],
+    ) {
+        let account = &self.order.account_id;
+        for requires in requires {
+            let requirement = rows::requirement(account, requires);
+            let requires = requires.clone();
+            let refuses: Refuses = Box::new(move |holders| {
+                A::refusal_of(&requires, holders).map(|error| Failure::refused(&error))
+            });
+            self.require.push((requirement, refuses));
+        }
+        let row = |held| rows::held(account, held);
+        self.release.extend(releases.iter().map(row));
+        self.take.extend(takes.iter().map(row));
+    }
+
+    /// Sets a secret beside a stream in the same commit.
+    pub fn keep_secret(&mut self, stream: StreamId, kind: &str, value: String) {
+        self.side.push(SideRow {
+            stream,
+            kind: kind.to_owned(),
+            value: Some(value.into_bytes()),
+        });
+    }
+
+    pub(super) const fn rests_on_cache(&self) -> bool {
+        self.rests_on_cache
+    }
+
+    /// Whether the caller is refused although something is to be committed.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    pub(super) fn take_refusal(&mut self) -> Option<Failure> {
+        self.rests_on_cache = false;
+        self.refused.take()
+    }
+
+    pub(super) fn take_states(&mut self) -> States {
+        std::mem::take(&mut self.states)
+    }
+
+    /// Makes a violated requirement no refusal: what it says is asked again instead.
+    pub const fn decide_anew_when_refused(&mut self) {
+        self.decide_anew = true;
+    }
+
+    pub(super) fn refusal_of(&self, violation: &Violation) -> Option<Failure> {
+        if self.decide_anew {
+            return None;
+        }
+        let (_, refuses) = self
+            .require
+            .iter()
+            .find(|(requirement, _)| *requirement == violation.requirement)?;
+        refuses(&rows::holders(&violation.holders))
+    }
+
+    /// What must be so at the commit: where every stream is, and the requirements.
+    pub(super) fn checks(&self) -> (Vec<(StreamId, u64)>, Vec<Requirement>) {
+        let streams = self.states.streams().into_iter();
+        let streams = streams.map(|(stream, revision, _, _)| (stream, revision));
+        (streams.collect(), self.requirements())
+    }
+
+    /// All of it as one append.
+    pub(super) fn append(&mut self, request: Option<Request>, metadata: Metadata) -> Append {
+        let account_id = self.order.account_id.to_string();
+        let streams = self.states.streams().into_iter();
+        let streams = streams.map(|(stream, expected_revision, events, forget)| StreamAppend {
+            stream,
+            account_id: account_id.clone(),
+            expected_revision,
+            events,
+            forget,
+        });
+        Append {
+            streams: streams.collect(),
+            require: self.requirements(),
+            release: self.release.clone(),
+            take: self.take.clone(),
+            request,
+            side: std::mem::take(&mut self.side),
+            metadata,
+        }
+    }
+
+    fn requirements(&self) -> Vec<Requirement> {
+        self.require.iter().map(|(r, _)| r.clone()).collect()
+    }
+}
+
+/// The account does not exist, or not for this caller.
+#[must_use]
+pub fn account_not_found() -> Failure {
+    Failure::new(ErrorReason::AccountNotFound, "no such account")
+}
+
+/// Whether the caller, which is this user, may act as what its token says.
+///
+/// # Errors
+/// `NOT_ADMINISTRATOR`, `NOT_ALLOWED` or `SESSIONS_ENDED`.
+pub(super) fn may_act(caller: &Caller, user: &User) -> Outcome<()> {
+    let person = user.person().filter(|person| {
+        caller.account.as_ref() == Some(person.account_id())
+            && match caller.actor {
+                Actor::Administrator(_) => person.can_act_as_administrator(),
+                Actor::User(_) | Actor::Outside(_) => {
+                    person.is_active() && !person.is_locked() && person.is_onboarded()
+                }
+            }
+    });
+    match person {
+        None => Err(not_acting(&caller.actor)),
+        Some(person) if person.sessions_valid_from() > caller.issued_at => Err(sessions_ended()),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The token's subject may no longer act.
+#[must_use]
+pub fn not_acting(actor: &Actor) -> Failure {
+    match actor {
+        Actor::Administrator(_) => Failure::new(
+            ErrorReason::NotAdministrator,
+            "the token's subject is not an administrator who can act",
+        ),
+        Actor::User(_) | Actor::Outside(_) => Failure::new(
+            ErrorReason::NotAllowed,
+            "the token's subject is not a user who can sign in",
+        ),
+    }
+}
+
+/// The token is older than the time from which its subject's sessions are valid.
+#[must_use]
+pub fn sessions_ended() -> Failure {
+    Failure::new(
+        ErrorReason::SessionsEnded,
+        "the subject's sessions ended after the token was issued",
+    )
+}

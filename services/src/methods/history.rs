@@ -1,0 +1,218 @@
+//! `HistoryService`.
+
+use std::pin::Pin;
+
+use futures::{Stream, StreamExt as _};
+use prost::Message as _;
+use rollbook_aggregates::values::AccountId;
+use rollbook_eventstore::{Direction, Follow, ReadQuery, StoreError};
+use rollbook_proto::v1 as pb;
+use rollbook_proto::v1::history_service_server::HistoryService;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{Directory, may_enter};
+use crate::convert::{Disclose, Fields, direction, event, event_filter};
+use crate::failure::{Failure, Outcome};
+use crate::gate::Call;
+use crate::page;
+
+/// How many events a message of a replay has at most.
+const EVENTS_IN_A_MESSAGE: usize = 1000;
+/// How many messages wait for a slow reader.
+const MESSAGES_WAITING: usize = 4;
+
+impl Directory {
+    async fn page_of_events(
+        &self,
+        request: Request<pb::ListEventsRequest>,
+    ) -> Outcome<pb::ListEventsResponse> {
+        let call = Call::of(&request)?;
+        let mut message = request.into_inner();
+        may_see(&call, message.filter.as_ref())?;
+        let token = std::mem::take(&mut message.page_token);
+        let size = std::mem::take(&mut message.page_size);
+        let bound = [b"ListEvents".as_slice(), &message.encode_to_vec()].concat();
+        let pb::ListEventsRequest {
+            filter,
+            direction: way,
+            page_size: _,
+            page_token: _,
+        } = message;
+        let mut fields = Fields::default();
+        let filter = event_filter(&mut fields, filter, call.caller.account.as_ref());
+        let direction = direction(&mut fields, way);
+        let limit = fields.checked("page_size", page::size(size));
+        let (limit,) = fields.finish((limit,))?;
+        let after: Option<u64> = self.pages().read(&bound, &token)?;
+        let query = ReadQuery {
+            direction,
+            from: after.unwrap_or(0),
+            limit: limit as usize + 1,
+            filter,
+        };
+        let mut events = self.log().read(&query).await?;
+        let more = events.len() > limit as usize;
+        events.truncate(limit as usize);
+        let next = events.last().filter(|_| more).map(|last| last.position);
+        let disclose = disclosure(&call);
+        Ok(pb::ListEventsResponse {
+            events: events.into_iter().map(|e| event(e, disclose)).collect(),
+            next_page_token: self.pages().write(&bound, next.as_ref()),
+        })
+    }
+
+    async fn replay(&self, request: Request<pb::ReplayEventsRequest>) -> Outcome<Replay> {
+        let call = Call::of(&request)?;
+        may_see(&call, request.get_ref().filter.as_ref())?;
+        let pb::ReplayEventsRequest {
+            filter,
+            direction: way,
+            from_position,
+            follow,
+            limit,
+        } = request.into_inner();
+        let mut fields = Fields::default();
+        let filter = event_filter(&mut fields, filter, call.caller.account.as_ref());
+        let direction = direction(&mut fields, way);
+        if follow && direction == Direction::Backwards {
+            fields.bad("follow", "must be false backwards");
+        }
+        fields.finish(())?;
+        let head = self.log().head().await?;
+        if from_position > head {
+            return Err(Failure::beyond_head(from_position, head));
+        }
+        let query = ReadQuery {
+            direction,
+            from: from_position,
+            limit: EVENTS_IN_A_MESSAGE,
+            filter,
+        };
+        let events = self.log().replay(query, follow);
+        let messages = Messages {
+            disclose: disclosure(&call),
+            position: from_position,
+            left: if limit == 0 { u64::MAX } else { limit },
+            broken: None,
+        };
+        let (sender, receiver) = mpsc::channel(MESSAGES_WAITING);
+        let expiry = (call.caller.expires_at - self.executor().clock.now())
+            .to_std()
+            .unwrap_or_default();
+        let stopping = self.stopping().clone();
+        tokio::spawn(async move {
+            let ended = tokio::select! {
+                () = messages.send(events, &sender) => return,
+                () = sender.closed() => return,
+                () = tokio::time::sleep(expiry) => {
+                    Failure::new(pb::ErrorReason::TokenInvalid, "the token has expired")
+                }
+                () = stopping.cancelled() => {
+                    Failure::new(pb::ErrorReason::LogUnavailable, "the service is stopping")
+                }
+            };
+            // Nobody is left to tell when the receiver is gone.
+            drop(sender.send(Err(ended.into())).await);
+        });
+        Ok(Box::pin(ReceiverStream::new(receiver)))
+    }
+}
+
+type Replay = Pin<Box<dyn Stream<Item = Result<pb::ReplayEventsResponse, Status>> + Send>>;
+
+/// Turns a replay into messages.
+struct Messages {
+    disclose: Disclose,
+    position: u64,
+    left: u64,
+    broken: Option<StoreError>,
+}
+
+impl Messages {
+    /// Sends what there is until it ends, the limit is reached, or nobody listens.
+    async fn send(
+        mut self,
+        events: impl Stream<Item = Result<Follow, StoreError>> + Send,
+        sender: &mpsc::Sender<Result<pb::ReplayEventsResponse, Status>>,
+    ) {
+        let mut chunks = Box::pin(events.ready_chunks(EVENTS_IN_A_MESSAGE));
+        while let Some(chunk) = chunks.next().await {
+            let message = self.message(chunk);
+            if sender.send(Ok(message)).await.is_err() || self.left == 0 {
+                return;
+            }
+            if let Some(error) = self.broken.take() {
+                let failure = Failure::from(error);
+                // Nobody is left to tell when the receiver is gone.
+                drop(sender.send(Err(failure.into())).await);
+                return;
+            }
+        }
+    }
+
+    fn message(&mut self, chunk: Vec<Result<Follow, StoreError>>) -> pb::ReplayEventsResponse {
+        let mut message = pb::ReplayEventsResponse::default();
+        for item in chunk {
+            match item {
+                Err(error) => {
+                    self.broken = Some(error);
+                    break;
+                }
+                Ok(Follow::CaughtUp(position)) => {
+                    self.position = position;
+                    message.caught_up = true;
+                }
+                Ok(Follow::Event(found)) => {
+                    self.position = found.position;
+                    message.caught_up = false;
+                    message.events.push(event(*found, self.disclose));
+                    self.left -= 1;
+                    if self.left == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        message.position = self.position;
+        message
+    }
+}
+
+/// A caller for one account sees that account's events only; another one answers as if it did not exist (R68).
+fn may_see(call: &Call, filter: Option<&pb::EventFilter>) -> Outcome<()> {
+    match filter {
+        Some(filter) if AccountId::parse(&filter.account_id).is_ok() => {
+            may_enter(call, &filter.account_id)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn disclosure(call: &Call) -> Disclose {
+    if call.caller.personal_data {
+        Disclose::Shown
+    } else {
+        Disclose::Withheld
+    }
+}
+
+#[tonic::async_trait]
+impl HistoryService for Directory {
+    async fn list_events(
+        &self,
+        request: Request<pb::ListEventsRequest>,
+    ) -> Result<Response<pb::ListEventsResponse>, Status> {
+        Ok(Response::new(self.page_of_events(request).await?))
+    }
+
+    type ReplayEventsStream = Replay;
+
+    async fn replay_events(
+        &self,
+        request: Request<pb::ReplayEventsRequest>,
+    ) -> Result<Response<Replay>, Status> {
+        Ok(Response::new(Directory::replay(self, request).await?))
+    }
+}

@@ -1,0 +1,97 @@
+//! Commands on one account.
+
+use rollbook_aggregates::account::Account;
+use rollbook_aggregates::domain::Decide;
+use rollbook_aggregates::user::{NewCompany, User};
+use rollbook_aggregates::values::CompanyId;
+use serde::{Deserialize, Serialize};
+
+use super::{CreateUserPlan, UserOutcome};
+use crate::convert::NewAccount;
+use crate::executor::{Plan, Unit};
+use crate::failure::Outcome;
+
+/// An account, as a command left it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccountOutcome {
+    /// Its revision then.
+    pub revision: u64,
+    /// The company that was added, where one was.
+    pub company: Option<CompanyId>,
+}
+
+/// A command on an account that is there.
+pub struct OnAccount<C> {
+    /// What to do.
+    pub command: C,
+    /// The company it adds.
+    pub company: Option<CompanyId>,
+}
+
+impl<C> Plan for OnAccount<C>
+where
+    C: Decide<Aggregate = Account> + Clone + Send + Sync,
+{
+    type Outcome = AccountOutcome;
+
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<AccountOutcome> {
+        let id = unit.order().account_id.as_str();
+        unit.account().await?;
+        unit.expect_revision::<Account>(id)?;
+        unit.decide(id, self.command.clone()).await?;
+        Ok(AccountOutcome {
+            revision: unit.revision::<Account>(id),
+            company: self.company,
+        })
+    }
+}
+
+/// Creates an account and its first administrator in one commit (R12).
+pub struct CreateAccountPlan {
+    /// The account.
+    pub new: NewAccount,
+    /// The ids its companies are to have.
+    pub companies: Vec<CompanyId>,
+    /// The administrator.
+    pub administrator: CreateUserPlan,
+}
+
+/// A new account, and its first administrator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CreatedAccount {
+    /// The account's revision.
+    pub revision: u64,
+    /// The administrator.
+    pub administrator: UserOutcome,
+}
+
+impl Plan for CreateAccountPlan {
+    type Outcome = CreatedAccount;
+
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<CreatedAccount> {
+        let id = unit.order().account_id.as_str();
+        unit.decide(id, self.new.create(&self.companies)).await?;
+        let mut create = self.administrator.create(unit);
+        create.companies = self.companies.iter().map(linked).collect();
+        self.administrator
+            .stage(unit, create)
+            .await
+            .map_err(|failure| failure.within("administrator"))?;
+        let user = self.administrator.user;
+        Ok(CreatedAccount {
+            revision: unit.revision::<Account>(id),
+            administrator: UserOutcome {
+                user,
+                revision: unit.revision::<User>(&user.to_string()),
+            },
+        })
+    }
+}
+
+fn linked(company_id: &CompanyId) -> NewCompany {
+    NewCompany {
+        company_id: *company_id,
+        supervisor: None,
+        show_as_addressee: false,
+    }
+}

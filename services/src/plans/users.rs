@@ -1,0 +1,155 @@
+//! Commands on one user.
+
+use rollbook_aggregates::domain::{Claim, Decide};
+use rollbook_aggregates::user::{CreateUser, DeactivateUser, User};
+use rollbook_aggregates::values::{CompanyId, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::Hashed;
+use crate::convert::NewUser;
+use crate::executor::{Plan, Unit};
+use crate::failure::Outcome;
+use crate::tokens;
+
+/// A user, as a command left it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UserOutcome {
+    /// Which.
+    pub user: UserId,
+    /// Its revision then.
+    pub revision: u64,
+}
+
+/// A command on a user that is there.
+pub struct OnUser<C> {
+    /// Which user.
+    pub user: UserId,
+    /// What to do.
+    pub command: C,
+}
+
+impl<C> OnUser<C>
+where
+    C: Decide<Aggregate = User> + Clone + Send + Sync,
+{
+    async fn decide(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
+        let id = self.user.to_string();
+        unit.account().await?;
+        let user = unit.load::<User>(&id).await?;
+        if user.account_id() == Some(&unit.order().account_id) {
+            unit.expect_revision::<User>(&id)?;
+        }
+        unit.decide(&id, self.command.clone()).await?;
+        Ok(UserOutcome {
+            user: self.user,
+            revision: unit.revision::<User>(&id),
+        })
+    }
+}
+
+impl<C> Plan for OnUser<C>
+where
+    C: Decide<Aggregate = User> + Clone + Send + Sync,
+{
+    type Outcome = UserOutcome;
+
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
+        self.decide(unit).await
+    }
+}
+
+/// Deactivates a user, and tells who still has it as supervisor.
+pub struct DeactivatePlan(pub OnUser<DeactivateUser>);
+
+/// A deactivated user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeactivatedUser {
+    /// Which.
+    pub user: UserOutcome,
+    /// Who still has it as supervisor: the company, how many, and the first of them.
+    pub supervised: Vec<(CompanyId, u64, Vec<String>)>,
+}
+
+impl Plan for DeactivatePlan {
+    type Outcome = DeactivatedUser;
+
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<DeactivatedUser> {
+        let outcome = self.0.decide(unit).await?;
+        let user = unit.load::<User>(&self.0.user.to_string()).await?;
+        let companies: Vec<CompanyId> = user
+            .person()
+            .map(|person| person.companies().keys().copied().collect())
+            .unwrap_or_default();
+        let claims: Vec<Claim> = companies
+            .iter()
+            .map(|company| Claim::Supervises {
+                supervisor: self.0.user,
+                company: *company,
+            })
+            .collect();
+        let holders = unit.holders(&claims).await?;
+        let supervised = companies.into_iter().zip(holders);
+        Ok(DeactivatedUser {
+            user: outcome,
+            supervised: supervised
+                .filter(|(_, holders)| holders.count > 0)
+                .map(|(company, holders)| (company, holders.count, holders.owners))
+                .collect(),
+        })
+    }
+}
+
+/// Creates a user.
+pub struct CreateUserPlan {
+    /// The id it is to have.
+    pub user: UserId,
+    /// What it is made of.
+    pub new: NewUser,
+    /// Its password.
+    pub hashed: Hashed,
+}
+
+impl CreateUserPlan {
+    /// One that creates this user under this id.
+    #[must_use]
+    pub fn new(user: UserId, new: NewUser) -> Self {
+        Self {
+            user,
+            hashed: Hashed::later(new.password.clone()),
+            new,
+        }
+    }
+
+    pub(super) async fn stage(&self, unit: &mut Unit<'_>, create: CreateUser) -> Outcome<()> {
+        let id = self.user.to_string();
+        unit.make::<User>(&id);
+        unit.decide(&id, create).await?;
+        self.hashed.keep(unit, self.user).await
+    }
+
+    /// The command, as it is for this unit of work.
+    pub(super) fn create(&self, unit: &Unit<'_>) -> CreateUser {
+        let log = &unit.executor().log;
+        let welcome = self
+            .new
+            .welcome
+            .then(|| tokens::welcome(log, self.user, 1).digest());
+        self.new.create(self.user, welcome)
+    }
+}
+
+impl Plan for CreateUserPlan {
+    type Outcome = UserOutcome;
+
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
+        unit.account().await?;
+        let create = self.create(unit);
+        self.stage(unit, create)
+            .await
+            .map_err(|failure| failure.within("user"))?;
+        Ok(UserOutcome {
+            user: self.user,
+            revision: unit.revision::<User>(&self.user.to_string()),
+        })
+    }
+}
