@@ -153,28 +153,28 @@ impl Sealer {
             .events
             .iter()
             .any(|e| sealing::has_personal(&e.payload));
+        let throw_away = || Cipher::ThrowAway(Secret::generate().cipher());
         let (key, cipher) = if !personal && (metadata.reason.is_none() || append.events.is_empty())
         {
-            (KeyUse::None, None)
+            (KeyUse::None, Cipher::None)
         } else if append.forget {
             // The stream's key goes with this commit, so nobody will read this again.
-            (KeyUse::None, Some(Secret::generate().cipher()))
+            (KeyUse::None, throw_away())
         } else {
             match known.get(&append.stream) {
-                Some(Known::Key(key)) => {
-                    (KeyUse::Held(key.wrapped.clone()), Some(key.secret.cipher()))
-                }
-                Some(Known::Destroyed) if personal => {
-                    (KeyUse::Forgotten, Some(Secret::generate().cipher()))
-                }
+                Some(Known::Key(key)) => (
+                    KeyUse::Held(key.wrapped.clone()),
+                    Cipher::Kept(key.secret.cipher()),
+                ),
+                Some(Known::Destroyed) if personal => (KeyUse::Forgotten, throw_away()),
                 // A reason on a stream that is forgotten: it was given, and is erased from the start.
-                Some(Known::Destroyed) => (KeyUse::None, Some(Secret::generate().cipher())),
+                Some(Known::Destroyed) => (KeyUse::None, throw_away()),
                 None => {
                     let (secret, wrapped) = self.keys.new_stream_key(&append.stream);
-                    let cipher = secret.cipher();
+                    let cipher = Cipher::Kept(secret.cipher());
                     let key = Arc::new(StreamKey { secret, wrapped });
                     new.push((append.stream.clone(), key.clone()));
-                    (KeyUse::New(key.wrapped.clone()), Some(cipher))
+                    (KeyUse::New(key.wrapped.clone()), cipher)
                 }
             }
         };
@@ -182,7 +182,7 @@ impl Sealer {
             .events
             .iter()
             .zip(append.expected_revision + 1..)
-            .map(|(event, revision)| seal_event(append, event, revision, metadata, cipher.as_ref()))
+            .map(|(event, revision)| seal_event(append, event, revision, metadata, &cipher))
             .collect::<Result<_, _>>()
             .map_err(|error| AppendError::Malformed(format!("{}: {error}", append.stream)))?;
         Ok(PreparedStream {
@@ -202,6 +202,25 @@ enum Known {
     Destroyed,
 }
 
+/// What an append to a stream is sealed with.
+enum Cipher {
+    /// Nothing in it is personal.
+    None,
+    /// The stream's key.
+    Kept(XChaCha20Poly1305),
+    /// A key that nobody keeps: what it seals is erased from the start.
+    ThrowAway(XChaCha20Poly1305),
+}
+
+impl Cipher {
+    fn get(&self) -> Option<&XChaCha20Poly1305> {
+        match self {
+            Self::None => None,
+            Self::Kept(cipher) | Self::ThrowAway(cipher) => Some(cipher),
+        }
+    }
+}
+
 fn needs_key(append: &StreamAppend, metadata: &Metadata) -> bool {
     append.expected_revision > 0
         && !append.forget
@@ -218,19 +237,19 @@ fn seal_event(
     event: &NewEvent,
     revision: u64,
     metadata: &Metadata,
-    cipher: Option<&XChaCha20Poly1305>,
+    cipher: &Cipher,
 ) -> Result<PreparedEvent, SealingError> {
     let bound = Bound {
         stream: &append.stream,
         revision,
         event_type: &event.event_type,
     };
-    let payload = sealing::seal(&event.payload, bound, cipher)?.to_string();
-    let reason = match (&metadata.reason, cipher) {
+    let payload = sealing::seal(&event.payload, bound, cipher.get())?.to_string();
+    let reason = match (&metadata.reason, cipher.get()) {
         (Some(reason), Some(cipher)) => Some(sealing::seal_reason(reason, bound, cipher)?),
         (Some(_) | None, _) => None,
     };
-    let draft = RecordedEvent {
+    let mut draft = RecordedEvent {
         position: 0,
         commit_position: 0,
         account_id: append.account_id.clone(),
@@ -249,6 +268,9 @@ fn seal_event(
         payload: event.payload.clone(),
         hash: [0; 32],
     };
+    if matches!(cipher, Cipher::ThrowAway(_)) {
+        draft.erase();
+    }
     Ok(PreparedEvent {
         metadata: write_metadata(metadata, reason),
         payload,

@@ -266,21 +266,14 @@ fn complete(
     recorded_at: Timestamp,
     events: &mut Vec<Arc<RecordedEvent>>,
 ) {
-    let drafts = append.streams.into_iter().flat_map(|stream| {
-        let forget = stream.forget;
-        stream.events.into_iter().map(move |event| (event, forget))
-    });
-    for ((event, forget), placed) in drafts.zip(placed) {
+    let drafts = append.streams.into_iter().flat_map(|stream| stream.events);
+    for (event, placed) in drafts.zip(placed) {
         let mut recorded = event.draft;
         recorded.position = placed.position;
         recorded.commit_position = placed.commit_position;
         recorded.account_number = placed.account_number;
         recorded.recorded_at = recorded_at;
-        recorded.forgets = forget;
         recorded.hash = hash_of(&recorded, &event.payload, &event.metadata);
-        if forget {
-            recorded.erase();
-        }
         date(&mut recorded.payload, recorded_at);
         events.push(Arc::new(recorded));
     }

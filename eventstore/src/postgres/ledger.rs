@@ -136,7 +136,7 @@ impl PostgresLedger {
 
     /// Ends what is open after an error that the server reported, or drops a connection that is gone.
     async fn trouble(&mut self, error: sqlx::Error) -> Trouble {
-        let lost = is_lost(&error);
+        let lost = is_lost(&error) || self.connection.is_none();
         let cause: Cause = Arc::new(error);
         if lost {
             self.connection = None;
@@ -276,12 +276,15 @@ fn timely<'a, T: 'a>(
     .boxed()
 }
 
-/// Whether the connection, and with it what was open on it, is gone.
+/// Whether the connection is gone or better given up, with what was open on it: the batch is not to blame.
 fn is_lost(error: &sqlx::Error) -> bool {
     match error.as_database_error() {
-        // 08: connection exception, 57P: the server ends or starts, 25P03: idle in a transaction for too long.
+        // 08: connection exception, 53: out of resources, 57P: the server ends or starts, 25P03: idle in a transaction
+        // for too long, 55P03: another process keeps the lock.
         Some(error) => error.code().is_some_and(|code| {
-            code.starts_with("08") || code.starts_with("57P") || code == "25P03"
+            ["08", "53", "57P", "25P03", "55P03"]
+                .iter()
+                .any(|class| code.starts_with(class))
         }),
         None => true,
     }

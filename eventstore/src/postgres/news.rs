@@ -3,33 +3,40 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StoreError;
 use crate::tail::Tail;
 
 use super::CHANNEL;
+use super::reader::HEADS;
 
 /// How long a process that nobody asks goes without asking, in case it was not told.
 const QUIET: Duration = Duration::from_secs(10);
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) type HeadAnswer = oneshot::Sender<Result<u64, StoreError>>;
 
 /// Answers questions for the head: one is under way at a time, and its answer serves every one that came before it.
 pub(super) async fn answer_heads(
-    pool: PgPool,
+    options: PgConnectOptions,
     mut questions: mpsc::Receiver<HeadAnswer>,
     tail: Arc<Tail>,
 ) {
+    let mut asker = HeadAsker {
+        options: options.application_name("rollbook head"),
+        connection: None,
+    };
     let mut asking = Vec::new();
     loop {
-        let asked = tokio::time::timeout(QUIET, questions.recv_many(&mut asking, usize::MAX)).await;
-        if asked == Ok(0) {
+        let came = tokio::time::timeout(QUIET, questions.recv_many(&mut asking, HEADS)).await;
+        if came == Ok(0) {
             return;
         }
-        let answer = head(&pool).await;
+        let answer = asker.head().await;
         if let Ok(head) = answer {
             tail.reached(head);
         }
@@ -40,37 +47,75 @@ pub(super) async fn answer_heads(
     }
 }
 
-pub(super) async fn head(pool: &PgPool) -> Result<u64, StoreError> {
-    let position: i64 = sqlx::query_scalar("SELECT position FROM log_head")
-        .fetch_one(pool)
-        .await
-        .map_err(StoreError::unavailable)?;
-    Ok(position.cast_unsigned())
+/// Asks on a connection of its own, so that no reader waits for another one's rows.
+struct HeadAsker {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+}
+
+impl HeadAsker {
+    async fn head(&mut self) -> Result<u64, StoreError> {
+        // A connection that died since the last question is no answer.
+        if self.connection.is_some()
+            && let Ok(head) = self.ask().await
+        {
+            return Ok(head);
+        }
+        self.connection = None;
+        let answer = self.ask().await;
+        if answer.is_err() {
+            self.connection = None;
+        }
+        answer.map_err(StoreError::unavailable)
+    }
+
+    async fn ask(&mut self) -> Result<u64, sqlx::Error> {
+        let ask = async {
+            let connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => PgConnection::connect_with(&self.options).await?,
+            };
+            let position: i64 = sqlx::query_scalar("SELECT position FROM log_head")
+                .fetch_one(self.connection.insert(connection))
+                .await?;
+            Ok(position.cast_unsigned())
+        };
+        match tokio::time::timeout(PATIENCE, ask).await {
+            Ok(answer) => answer,
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        }
+    }
 }
 
 /// Hears of every commit, also of other processes, on a connection of its own.
-pub(super) async fn listen(options: PgConnectOptions, pool: PgPool, tail: Arc<Tail>) {
+pub(super) async fn listen(
+    options: PgConnectOptions,
+    heads: mpsc::Sender<HeadAnswer>,
+    tail: Arc<Tail>,
+) {
     let own = PgPoolOptions::new()
         .max_connections(1)
         .max_lifetime(None)
         .idle_timeout(None)
         .connect_lazy_with(options.application_name("rollbook listener"));
     loop {
-        if let Err(error) = hear(&own, &pool, &tail).await {
+        if let Err(error) = hear(&own, &heads, &tail).await {
             tracing::warn!(%error, "commits of other processes are not heard, trying again");
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
-async fn hear(own: &PgPool, pool: &PgPool, tail: &Tail) -> Result<(), sqlx::Error> {
+async fn hear(
+    own: &PgPool,
+    heads: &mpsc::Sender<HeadAnswer>,
+    tail: &Tail,
+) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(own).await?;
     listener.listen(CHANNEL).await?;
     loop {
-        // What was committed while nobody listened is asked for.
-        if let Ok(head) = head(pool).await {
-            tail.reached(head);
-        }
+        // What was committed while nobody listened is asked for; the answer reaches the tail by itself.
+        let _ = heads.send(oneshot::channel().0).await;
         while let Some(notification) = listener.try_recv().await? {
             if let Ok(position) = notification.payload().parse() {
                 tail.reached(position);

@@ -26,7 +26,7 @@ use super::migration::SCHEMA_VERSION;
 use super::news::{self, HeadAnswer};
 
 /// The most questions for the head that wait.
-const HEADS: usize = 4_096;
+pub(super) const HEADS: usize = 4_096;
 
 const SELECT: &str = "
 SELECT e.position, e.commit_position, e.account_id, e.account_number, e.aggregate_type, e.aggregate_id, e.sequence,
@@ -54,8 +54,8 @@ impl PostgresHome {
     pub(super) fn new(pool: PgPool, options: &PgConnectOptions, tail: Arc<Tail>) -> Self {
         let (heads, questions) = mpsc::channel(HEADS);
         let tasks = [
-            tokio::spawn(news::answer_heads(pool.clone(), questions, tail.clone())),
-            tokio::spawn(news::listen(options.clone(), pool.clone(), tail)),
+            tokio::spawn(news::answer_heads(options.clone(), questions, tail.clone())),
+            tokio::spawn(news::listen(options.clone(), heads.clone(), tail)),
         ];
         Self { pool, heads, tasks }
     }

@@ -142,8 +142,10 @@ async fn r62_nothing_personal_is_written_to_a_forgotten_stream(house: &House) {
     ));
     let mut plain = of(vec![adds("1", 2, 1)]);
     plain.metadata.reason = Some("why".into());
-    log.append(plain).await.unwrap();
-    assert_eq!(all(&log).await.pop().unwrap().reason, Reason::Erased);
+    let appended = log.append(plain).await.unwrap();
+    let read = all(&log).await.pop().unwrap();
+    assert_eq!(read.reason, Reason::Erased);
+    assert_eq!(*appended.events[0], read);
 }
 
 async fn r62_a_stream_made_and_forgotten_in_one_commit_is_erased(house: &House) {

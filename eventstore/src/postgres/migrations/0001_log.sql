@@ -89,7 +89,7 @@ CREATE TABLE stream_keys
     aggregate_id   text COLLATE "C" NOT NULL,
     wrapped        bytea,
     PRIMARY KEY (aggregate_type, aggregate_id)
-) WITH (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0);
+) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
 
 CREATE TABLE side_rows
 (
@@ -98,4 +98,4 @@ CREATE TABLE side_rows
     kind           text COLLATE "C" NOT NULL,
     value          bytea            NOT NULL,
     PRIMARY KEY (aggregate_type, aggregate_id, kind)
-) WITH (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0);
+) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
