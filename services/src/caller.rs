@@ -85,7 +85,7 @@ impl FromStr for Role {
     }
 }
 
-/// What a token says (the claims of RFC 7519, RFC 8693 and OpenID Connect that are used here).
+/// What a token says (the claims of RFC 7519, RFC 8693 and `OpenID` Connect that are used here).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
     /// Who it is done for, an opaque id of 1 to 128 printable characters; of an administrator and of `self` the user id.
@@ -182,13 +182,12 @@ impl Verifier {
     /// # Errors
     /// `TOKEN_INVALID` when it is malformed, expired, or signed by an unknown key.
     pub fn verify(&self, token: &str) -> Outcome<Arc<Caller>> {
-        let caller = match self.verified.get(token) {
-            Some(caller) => caller,
-            None => {
-                let caller = Arc::new(self.check(token)?);
-                self.verified.insert(token.to_owned(), Arc::clone(&caller));
-                caller
-            }
+        let caller = if let Some(caller) = self.verified.get(token) {
+            caller
+        } else {
+            let caller = Arc::new(self.check(token)?);
+            self.verified.insert(token.to_owned(), Arc::clone(&caller));
+            caller
         };
         if caller.expires_at <= self.clock.now() {
             self.verified.invalidate(token);

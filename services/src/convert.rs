@@ -24,7 +24,7 @@ pub(crate) use history::direction;
 pub use history::{Disclose, event, event_filter};
 pub(crate) use invitation::read_statuses;
 pub use invitation::{
-    Acceptance, InviteMany, Resend, ToInvitation, invitation_from_row, invitation_from_state,
+    Acceptance, InviteMany, ToInvitation, invitation_from_row, invitation_from_state,
 };
 pub use involvement::{ToInvoice, involvement, reviewer};
 pub use user::{

@@ -14,6 +14,7 @@ use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::Context;
 use rollbook_aggregates::invitation::Invitation;
 use rollbook_aggregates::invoice::Invoice;
+use rollbook_aggregates::upcasters::upcasters;
 use rollbook_aggregates::user::{Blocker, User, deletion_blockers, deletion_reads};
 use rollbook_aggregates::values::{AccountId, ReasonText, UserId};
 use rollbook_eventstore::{
@@ -277,16 +278,17 @@ impl Executor {
         deletion_blockers(&ctx, &user).map_err(|error| Failure::refused(&error))
     }
 
-    /// A new id: a UUIDv7 of now.
-    #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one home of random ids")]
-    pub fn new_id(&self) -> Uuid {
-        Uuid::now_v7()
-    }
+}
+
+/// A new id, a UUID of version 7.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one home of random ids")]
+pub fn new_id() -> Uuid {
+    Uuid::now_v7()
 }
 
 fn stored<A: Stored>(log: &Log) -> Repository<A> {
-    Repository::new(log.clone(), Vec::new(), HOT, A::guards_of)
+    Repository::new(log.clone(), upcasters(A::TYPE), HOT, A::guards_of)
 }
 
 fn append_of<T: Serialize>(unit: &mut Unit<'_>, outcome: &T) -> Outcome<Append> {

@@ -116,8 +116,8 @@ impl Failure {
 
     /// Adds a fact for machines.
     #[must_use]
-    pub fn with(mut self, key: &str, value: impl ToString) -> Self {
-        self.0.metadata.insert(key.to_owned(), value.to_string());
+    pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
+        self.0.metadata.insert(key.to_owned(), format!("{value}"));
         self
     }
 

@@ -118,7 +118,7 @@ where
                 return answer.await.map(explain);
             };
             let left = deadline.saturating_duration_since(Instant::now());
-            match tokio::time::timeout(left - margin(left), answer).await {
+            match tokio::time::timeout(left.saturating_sub(margin(left)), answer).await {
                 Ok(answer) => answer.map(explain),
                 Err(_) => Ok(response(Failure::new(
                     ErrorReason::DeadlinePassed,

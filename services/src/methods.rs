@@ -22,7 +22,7 @@ use tonic::Request;
 
 use crate::convert::{self, user_from_state};
 use crate::executor::{
-    Done, Executor, Options, Order, account_not_found, not_acting, sessions_ended,
+    Done, Executor, Options, Order, account_not_found, new_id, not_acting, sessions_ended,
 };
 use crate::failure::Outcome;
 use crate::gate::Call;
@@ -210,9 +210,6 @@ impl Directory {
         Ok(user_from_state(&account, &user, outcome.revision))
     }
 
-    fn new_user_id(&self) -> UserId {
-        UserId::new(self.executor().new_id())
-    }
 }
 
 /// The order for a command that was read out of its message.
@@ -223,6 +220,10 @@ fn order(call: Call, digest: [u8; 32], account_id: AccountId, options: Options) 
         options,
         digest,
     }
+}
+
+fn new_user_id() -> UserId {
+    UserId::new(new_id())
 }
 
 /// An account that is not the caller's answers as if it did not exist (R68).

@@ -1,6 +1,6 @@
 //! Where log lines go: to standard error, so that standard output stays for answers.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 
@@ -13,7 +13,8 @@ pub fn begin(filter: &str, format: LogFormat) -> Result<(), Problem> {
         .map_err(|source| Problem::failed(format!("read the log filter `{filter}`"), source))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let begun = match format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

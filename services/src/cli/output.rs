@@ -1,6 +1,7 @@
 //! What is printed: tables for people, JSON for programs.
 
 use std::{
+    error::Error,
     io::{self, Write as _},
     sync::LazyLock,
 };
@@ -10,6 +11,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use rollbook_proto::v1::DESCRIPTORS;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::problem::Problem;
 
@@ -33,8 +35,7 @@ impl Output {
         text: impl FnOnce() -> String,
     ) -> Result<(), Problem> {
         if self.json {
-            let value = to_json(answer)?;
-            print(&format!("{value:#}"))
+            print(&json(answer, PrettyFormatter::new())?)
         } else {
             print(&text())
         }
@@ -47,7 +48,7 @@ impl Output {
         text: impl FnOnce() -> String,
     ) -> Result<(), Problem> {
         if self.json {
-            print(&to_json(answer)?.to_string())
+            print(&json(answer, CompactFormatter)?)
         } else {
             print(&text())
         }
@@ -63,26 +64,29 @@ pub fn print(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A message as JSON: the names of the contract, every field, numbers as numbers, times as RFC 3339.
-pub fn to_json<M: Message + Name>(message: &M) -> Result<serde_json::Value, Problem> {
+/// A message as JSON: the names of the contract in its order, every field, numbers as numbers, times as RFC 3339.
+fn json<M: Message + Name>(message: &M, form: impl Formatter) -> Result<String, Problem> {
     static CONTRACT: LazyLock<Result<DescriptorPool, prost_reflect::DescriptorError>> =
         LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS));
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+    fn failed(source: impl Into<Box<dyn Error + Send + Sync>>) -> Problem {
         Problem::failed("print the answer as JSON", source)
-    };
-    let contract = CONTRACT.as_ref().map_err(|error| failed(error.into()))?;
+    }
+    let contract = CONTRACT.as_ref().map_err(failed)?;
     let descriptor = contract
         .get_message_by_name(&M::full_name())
-        .ok_or_else(|| failed(format!("{} is not in the contract", M::full_name()).into()))?;
-    let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
-        .map_err(|error| failed(error.into()))?;
+        .ok_or_else(|| failed(format!("{} is not in the contract", M::full_name())))?;
+    let dynamic =
+        DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).map_err(failed)?;
     let options = SerializeOptions::new()
         .skip_default_fields(false)
         .stringify_64_bit_integers(false)
         .use_proto_field_name(true);
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, form);
     dynamic
-        .serialize_with_options(serde_json::value::Serializer, &options)
-        .map_err(|error| failed(error.into()))
+        .serialize_with_options(&mut serializer, &options)
+        .map_err(failed)?;
+    String::from_utf8(text).map_err(failed)
 }
 
 /// A table with a heading, fitted to the terminal.
@@ -137,7 +141,7 @@ pub fn counted(count: impl TryInto<u64>, one: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rollbook_proto::v1::{GetUserResponse, ListAccountsResponse, User, UserType};
+    use rollbook_proto::v1::{GetUserResponse, User, UserType};
 
     use super::*;
 
@@ -153,17 +157,18 @@ mod tests {
             }),
             ..User::default()
         };
-        let json = to_json(&GetUserResponse { user: Some(user) }).unwrap();
+        let text = json(&GetUserResponse { user: Some(user) }, CompactFormatter).unwrap();
+        assert!(
+            text.starts_with("{\"user\":{\"user_id\":\"0190\",\"account_id\":\"\","),
+            "{text}"
+        );
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["user"]["user_id"], "0190");
         assert_eq!(json["user"]["revision"], 3);
         assert_eq!(json["user"]["user_type"], "USER_TYPE_STANDARD");
         assert_eq!(json["user"]["created_at"], "1970-01-01T00:00:00Z");
         assert_eq!(json["user"]["phone"], "");
         assert_eq!(json["user"]["roles"], serde_json::json!([]));
-        assert_eq!(
-            to_json(&ListAccountsResponse::default()).unwrap()["accounts"],
-            serde_json::json!([])
-        );
     }
 
     #[test]

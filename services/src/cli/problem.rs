@@ -129,6 +129,9 @@ fn explain(status: &Status, request_id: Option<&str>) -> String {
     {
         let _ = write!(text, "\n  {}: {}", quota.subject, quota.description);
     }
+    if let Some(cause) = root_cause(status) {
+        let _ = write!(text, "\n  because {cause}");
+    }
     let known =
         reason.and_then(|reason| ErrorReason::from_str_name(&format!("ERROR_REASON_{reason}")));
     if let Some(advice) = known
@@ -144,6 +147,15 @@ fn explain(status: &Status, request_id: Option<&str>) -> String {
         );
     }
     text
+}
+
+/// What lies at the bottom of a failure of the transport; the service's own answers have nothing below them.
+fn root_cause(status: &Status) -> Option<&(dyn Error + 'static)> {
+    let mut cause = status.source()?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(cause)
 }
 
 /// Whether the command may have been committed although the answer was lost.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::invitation::{
-    Acceptance as Accepts, DeleteInvitation, Invitation, InviteUser, Offer, Outcome as Ending,
+    Acceptance as Accepts, Invitation, InviteUser, Offer, Outcome as Ending,
 };
 use rollbook_aggregates::user::{CreateUser, PasswordState};
 use rollbook_aggregates::values::{
@@ -102,68 +102,47 @@ impl TryFrom<pb::InviteUsersRequest> for InviteMany {
     }
 }
 
-/// A command on one invitation.
+/// A command on one invitation, which has nothing but its options.
 #[derive(Clone, Debug)]
-pub struct ToInvitation<C> {
+pub struct ToInvitation {
     /// Whose invitation.
     pub account: AccountId,
     /// Which invitation.
     pub invitation: InvitationId,
-    /// What to do.
-    pub command: C,
     /// What the command carries.
     pub options: Options,
 }
 
-impl<C> ToInvitation<C> {
-    fn read(
-        account_id: &str,
-        invitation_id: &str,
-        command: Option<pb::CommandOptions>,
-        does: C,
-    ) -> Outcome<Self> {
-        let mut fields = Fields::default();
-        let account = fields.read("account_id", account_id, AccountId::parse);
-        let invitation = fields.read("invitation_id", invitation_id, InvitationId::parse);
-        let options = options(&mut fields, command);
-        let (account, invitation) = fields.finish((account, invitation))?;
-        Ok(Self {
-            account,
-            invitation,
-            command: does,
-            options,
-        })
-    }
+macro_rules! bare {
+    ($($request:ident,)+) => {$(
+        impl TryFrom<pb::$request> for ToInvitation {
+            type Error = Failure;
+
+            fn try_from(request: pb::$request) -> Outcome<Self> {
+                let pb::$request {
+                    account_id,
+                    invitation_id,
+                    command,
+                } = request;
+                let mut fields = Fields::default();
+                let account = fields.read("account_id", &account_id, AccountId::parse);
+                let invitation =
+                    fields.read("invitation_id", &invitation_id, InvitationId::parse);
+                let options = options(&mut fields, command);
+                let (account, invitation) = fields.finish((account, invitation))?;
+                Ok(Self {
+                    account,
+                    invitation,
+                    options,
+                })
+            }
+        }
+    )+};
 }
 
-/// Sends an invitation again; the digest of its next token is found when it is loaded.
-#[derive(Clone, Copy, Debug)]
-pub struct Resend;
-
-impl TryFrom<pb::ResendInvitationRequest> for ToInvitation<Resend> {
-    type Error = Failure;
-
-    fn try_from(request: pb::ResendInvitationRequest) -> Outcome<Self> {
-        let pb::ResendInvitationRequest {
-            account_id,
-            invitation_id,
-            command,
-        } = request;
-        Self::read(&account_id, &invitation_id, command, Resend)
-    }
-}
-
-impl TryFrom<pb::DeleteInvitationRequest> for ToInvitation<DeleteInvitation> {
-    type Error = Failure;
-
-    fn try_from(request: pb::DeleteInvitationRequest) -> Outcome<Self> {
-        let pb::DeleteInvitationRequest {
-            account_id,
-            invitation_id,
-            command,
-        } = request;
-        Self::read(&account_id, &invitation_id, command, DeleteInvitation)
-    }
+bare! {
+    ResendInvitationRequest,
+    DeleteInvitationRequest,
 }
 
 /// What a person gives who accepts an invitation.

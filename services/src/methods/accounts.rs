@@ -12,11 +12,11 @@ use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::account_service_server::AccountService;
 use tonic::{Request, Response, Status};
 
-use super::{Arrived, Directory, InAccount, order};
+use super::{Arrived, Directory, InAccount, new_user_id, order};
 use crate::convert::{
     Fields, NewAccount, ToAccount, account_from_row, account_from_state, add_company, freshness,
 };
-use crate::executor::{Done, account_not_found};
+use crate::executor::{Done, account_not_found, new_id};
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 use crate::page;
@@ -110,9 +110,9 @@ impl Directory {
         let ids = new.companies.iter();
         let plan = CreateAccountPlan {
             companies: ids
-                .map(|_| CompanyId::new(self.executor().new_id()))
+                .map(|_| CompanyId::new(new_id()))
                 .collect(),
-            administrator: CreateUserPlan::new(self.new_user_id(), new.administrator.clone()),
+            administrator: CreateUserPlan::new(new_user_id(), new.administrator.clone()),
             new,
         };
         let done = self.executor().run(&order, &plan).await?;
@@ -242,7 +242,7 @@ impl AccountService for Directory {
             message,
             digest,
         } = self.arrive(request).await?;
-        let id = self.executor().new_id();
+        let id = new_id();
         let to = add_company(message, id)?;
         let company = Some(CompanyId::new(id));
         let changed = self.run_on_account(call, digest, to, company).await?;

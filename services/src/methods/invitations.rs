@@ -9,10 +9,10 @@ use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::invitation_service_server::InvitationService;
 use tonic::{Request, Response, Status};
 
-use super::{Arrived, Directory, at_least, order};
+use super::{Arrived, Directory, at_least, new_user_id, order};
 use crate::convert::{
-    Acceptance, Fields, InviteMany, Resend, ToInvitation, invitation_from_row,
-    invitation_from_state, read_statuses,
+    Acceptance, Fields, InviteMany, ToInvitation, invitation_from_row, invitation_from_state,
+    read_statuses,
 };
 use crate::executor::Done;
 use crate::failure::{Failure, Outcome};
@@ -94,7 +94,7 @@ impl Directory {
             message,
             digest,
         } = self.arrive(request).await?;
-        let to = ToInvitation::<Resend>::try_from(message)?;
+        let to = ToInvitation::try_from(message)?;
         let order = order(call, digest, to.account, to.options);
         let done = self
             .executor()
@@ -183,7 +183,7 @@ impl Directory {
         let options = acceptance.options.clone();
         let order = order(arrived.call, arrived.digest, account, options);
         let plan = AcceptPlan {
-            user: self.new_user_id(),
+            user: new_user_id(),
             hashed: Hashed::later(acceptance.password.clone()),
             acceptance,
         };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Hashed, UserOutcome};
 use crate::convert::{Acceptance, InviteMany};
-use crate::executor::{Plan, Unit};
+use crate::executor::{Plan, Unit, new_id};
 use crate::failure::{Failure, Outcome, name_of};
 use crate::tokens;
 
@@ -80,7 +80,7 @@ impl InvitePlan {
             }
             replaces = InvitationId::parse(holder).ok();
         }
-        let invitation = InvitationId::new(unit.executor().new_id());
+        let invitation = InvitationId::new(new_id());
         let digest = tokens::invitation(&unit.executor().log, invitation, 1).digest();
         let id = invitation.to_string();
         unit.make::<Invitation>(&id);

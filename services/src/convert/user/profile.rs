@@ -137,9 +137,9 @@ impl NewUser {
         }
     }
 
-    /// The same as an active administrator, as the first of an account is.
+    /// The same as an active administrator, which the first of an account is.
     #[must_use]
-    pub fn as_administrator(mut self) -> Self {
+    pub fn into_administrator(mut self) -> Self {
         self.user_type = UserType::Administrator;
         self.active = true;
         self
