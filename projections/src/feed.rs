@@ -1,9 +1,9 @@
 //! The log as the views read it: each event fetched and decoded once for all of them.
 //!
 //! The last events are kept, decoded, so that views which are about equally far share them. A view that has fallen further
-//! behind reads the log for itself, and holds nobody up.
+//! behind reads the log for itself, and holds nobody up. Of a person who is erased nothing personal is kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rollbook_eventstore::{Log, RecordedEvent, StoreError};
@@ -97,10 +97,29 @@ impl Tail {
             self.events.clear();
             self.after = after;
         }
+        self.erase(&events);
         self.events.extend(events);
         while self.events.len() > KEPT {
             self.events.pop_front();
             self.after += 1;
+        }
+    }
+
+    /// Takes out what is personal to those who are forgotten from now on.
+    fn erase(&mut self, news: &[Arc<Folded>]) {
+        let forgets = |event: &&Arc<Folded>| event.recorded.forgets;
+        let forgotten: BTreeSet<_> = news
+            .iter()
+            .filter(forgets)
+            .map(|event| &event.recorded.stream)
+            .collect();
+        if forgotten.is_empty() {
+            return;
+        }
+        for event in &mut self.events {
+            if forgotten.contains(&event.recorded.stream) {
+                *event = Arc::new(event.erased());
+            }
         }
     }
 
@@ -136,4 +155,79 @@ fn refuse_gap(after: u64, events: &[Arc<Folded>]) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::tests::user_event;
+
+    fn tail(after: u64, events: Vec<Folded>) -> Tail {
+        let mut tail = Tail::default();
+        tail.extend(after, events.into_iter().map(Arc::new).collect());
+        tail
+    }
+
+    fn positions(batch: &[Arc<Folded>]) -> Vec<u64> {
+        batch.iter().map(|event| event.recorded.position).collect()
+    }
+
+    #[test]
+    fn views_that_are_differently_far_share_what_is_kept() {
+        let tail = tail(
+            10,
+            vec![user_event(11, 11), user_event(12, 13), user_event(13, 13)],
+        );
+        assert_eq!(positions(&tail.batch(10)), [11, 12, 13]);
+        assert_eq!(positions(&tail.batch(11)), [12, 13]);
+        assert!(tail.batch(13).is_empty());
+    }
+
+    #[test]
+    fn r56_a_batch_never_ends_within_a_commit() {
+        let long = BATCH as u64 + 5;
+        let tail = tail(
+            0,
+            (1..=long + 1)
+                .map(|position| user_event(position, long.max(position)))
+                .collect(),
+        );
+        assert_eq!(positions(&tail.batch(0)).last(), Some(&long));
+    }
+
+    #[test]
+    fn events_that_do_not_follow_take_the_place_of_what_was_kept() {
+        let mut tail = tail(0, vec![user_event(1, 1)]);
+        tail.extend(7, vec![Arc::new(user_event(8, 8))]);
+        assert_eq!((tail.after, positions(&tail.batch(7))), (7, vec![8]));
+    }
+
+    #[test]
+    fn only_so_many_events_are_kept() {
+        let tail = tail(
+            0,
+            (1..=KEPT as u64 + 3)
+                .map(|position| user_event(position, position))
+                .collect(),
+        );
+        assert_eq!((tail.after, tail.events.len()), (3, KEPT));
+    }
+
+    #[test]
+    fn r62_nothing_personal_is_kept_of_one_who_is_erased() {
+        let mut tail = tail(0, vec![user_event(1, 1)]);
+        assert!(format!("{:?}", tail.events).contains("Ottilie"));
+        let mut deletion = user_event(2, 2).erased();
+        Arc::make_mut(&mut deletion.recorded).forgets = true;
+        tail.extend(1, vec![Arc::new(deletion)]);
+        assert!(!format!("{:?}", tail.events).contains("Ottilie"));
+    }
+
+    #[test]
+    fn a_gap_is_never_passed_over() {
+        let events = [Arc::new(user_event(5, 5)), Arc::new(user_event(7, 7))];
+        assert!(refuse_gap(4, &events[..1]).is_ok());
+        assert!(refuse_gap(4, &events).is_err());
+        assert!(refuse_gap(3, &events[..1]).is_err());
+    }
 }

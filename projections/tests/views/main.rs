@@ -1,0 +1,14 @@
+//! History in, rows out: each view folded from a real log and asked through its questions.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod accounts;
+mod audit;
+mod following;
+mod invitations;
+mod involvements;
+mod kit;
+mod lists;
+mod rebuilding;
+mod supervisors;
+mod users;
