@@ -63,16 +63,22 @@ impl Process {
         self.channel.clone()
     }
 
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.running.address()
+    }
+
     /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &std::path::Path {
         self.data_dir.path()
     }
 
-    /// What runs.
-    #[must_use]
-    pub fn running(&self) -> &Running {
-        &self.running
+    /// Stops it, and answers what it leaves behind.
+    pub async fn stop(self) -> TempDir {
+        self.running.shutdown().await.unwrap();
+        self.data_dir
     }
 }
 
@@ -133,21 +139,22 @@ impl Directory {
 
     /// Starts another process on the same database.
     pub async fn second_process(&self) -> Process {
+        self.process_in(tempfile::tempdir().unwrap()).await
+    }
+
+    /// Starts another process on the same database, in a data directory that may have views already.
+    pub async fn process_in(&self, data_dir: TempDir) -> Process {
         let database = self
             .database
             .as_ref()
             .expect("only a server database has more than one process");
-        let data_dir = tempfile::tempdir().unwrap();
         serve(data_dir, Some(database), &self.keys, &self.clock).await
     }
 
     /// Stops the process and starts one again, with the data directory it had or with an empty one.
     #[must_use]
     pub async fn restarted(self, views: Views) -> Self {
-        let Process {
-            data_dir, running, ..
-        } = self.process;
-        running.shutdown().await.unwrap();
+        let data_dir = self.process.stop().await;
         if views == Views::Lost {
             std::fs::remove_dir_all(data_dir.path().join("views")).unwrap();
         }
@@ -215,7 +222,7 @@ impl Directory {
     /// Checks what must hold of every log, stops the process, and removes the database.
     pub async fn finish(self) {
         check_log(&self.events().await);
-        self.process.running.shutdown().await.unwrap();
+        drop(self.process.stop().await);
         if let Some(database) = self.database {
             database.remove().await;
         }

@@ -17,8 +17,10 @@ pub mod caller;
 pub mod contract;
 pub mod database;
 pub mod directory;
+pub mod files;
 pub mod people;
 
+pub mod program;
 pub mod samples;
 pub mod story;
 pub mod tenant;

@@ -6,7 +6,6 @@ use rollbook_tests::{Answer as _, Code, Directory, Home, Tenant, ask, pb, storie
 stories! {
     r56_views_follow_the_log,
     r58_the_log_tells_how_it_is,
-    r69_an_unknown_method_is_refused_as_such,
 }
 
 async fn r56_views_follow_the_log(directory: &Directory) {
@@ -79,15 +78,6 @@ async fn r58_the_log_tells_how_it_is(directory: &Directory) {
         }
     );
     uuid::Uuid::parse_str(&after.log_id).unwrap();
-}
-
-async fn r69_an_unknown_method_is_refused_as_such(directory: &Directory) {
-    let status = directory
-        .operator()
-        .raw("/rollbook.v1.UserService/MakeCoffee", Vec::new())
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
 }
 
 /// A process that lost its disk, or was only restarted, answers the same.

@@ -1,0 +1,261 @@
+//! The real program as a process of its own, for stories that kill it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rollbook_eventstore::{Clock, MasterKey};
+use rollbook_services::caller::{Minter, Role, generate_key_pem};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tonic::transport::Channel;
+
+use crate::caller::{Caller, Identity};
+use crate::database::Database;
+use crate::directory::connect;
+
+/// What the program prints before the address it serves at.
+const SERVES_ON: &str = "rollbook serves on http://";
+
+/// How long it may take to start or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with the keys and the data of the program, which outlives its processes.
+pub struct Installation {
+    folder: TempDir,
+    minter: Arc<Minter>,
+    database: Option<Database>,
+}
+
+/// A running process of the program.
+pub struct Program {
+    child: Child,
+    channel: Channel,
+}
+
+impl Installation {
+    /// One that keeps its log in this database, or in its data directory.
+    #[must_use]
+    pub fn new(database: Option<Database>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let minter = Minter::from_pem(&generate_key_pem().unwrap()).unwrap();
+        std::fs::write(folder.path().join("token.pem"), minter.public_pem()).unwrap();
+        MasterKey::generate()
+            .write_new(&folder.path().join("master.key"))
+            .unwrap();
+        Self {
+            folder,
+            minter: Arc::new(minter),
+            database,
+        }
+    }
+
+    /// Where the process keeps its data.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Its database, where it has one.
+    #[must_use]
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
+    }
+
+    /// Takes the database out, to remove it.
+    #[must_use]
+    pub fn into_database(self) -> Option<Database> {
+        self.database
+    }
+
+    fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .arg(subcommand)
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .arg("--master-key-file")
+            .arg(self.folder.path().join("master.key"))
+            .kill_on_drop(true)
+            .stdin(Stdio::null());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ROLLBOOK_")) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Brings the tables of the database up to date.
+    pub async fn migrate(&self) {
+        let database = self.database.as_ref().expect("a database to migrate");
+        let status = self
+            .command("migrate")
+            .args(["--database-url", &database.owner_url()])
+            .args(["--application-role", &database.application_role()])
+            .stdout(Stdio::null())
+            .status()
+            .await
+            .unwrap();
+        assert!(status.success(), "migrate ended with {status}");
+    }
+
+    fn serving(&self, database_url: Option<String>) -> Command {
+        let mut command = self.command("serve");
+        command
+            .args(["--listen", "127.0.0.1:0", "--log", "warn"])
+            .arg("--token-key-file")
+            .arg(self.folder.path().join("token.pem"))
+            .stdout(Stdio::piped());
+        if let Some(url) = database_url {
+            command.args(["--database-url", &url]);
+        }
+        command
+    }
+
+    fn application_url(&self) -> Option<String> {
+        self.database.as_ref().map(Database::application_url)
+    }
+
+    /// Starts a process that ends by itself, and answers what it said.
+    pub async fn try_serve(&self) -> Output {
+        ended(self.serving(self.application_url())).await
+    }
+
+    /// Likewise, as the role that owns the tables.
+    pub async fn try_serve_as_owner(&self) -> Output {
+        ended(self.serving(self.database.as_ref().map(Database::owner_url))).await
+    }
+
+    /// Starts a process, and waits until it serves.
+    pub async fn serve(&self) -> Program {
+        self.serve_with(&[]).await
+    }
+
+    /// Starts a process with these variables in its environment, and waits until it serves.
+    pub async fn serve_with(&self, environment: &[(&str, &Path)]) -> Program {
+        let mut command = self.serving(self.application_url());
+        command.envs(environment.iter().copied());
+        let mut child = command.spawn().unwrap();
+        let output = child.stdout.take().unwrap();
+        let address = tokio::time::timeout(PATIENCE, address_in(output))
+            .await
+            .expect("the program did not serve in time");
+        Program {
+            child,
+            channel: connect(address),
+        }
+    }
+
+    /// A caller of a process.
+    #[must_use]
+    pub fn caller(&self, program: &Program, identity: Identity) -> Caller {
+        let minter = Arc::clone(&self.minter);
+        Caller::new(program.channel.clone(), minter, Clock::system(), identity)
+    }
+
+    /// An auditor of all accounts.
+    #[must_use]
+    pub fn auditor(&self, program: &Program) -> Caller {
+        self.caller(program, Identity::new(Role::Auditor, "auditor", None))
+    }
+}
+
+impl Program {
+    /// A channel to the process.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Ends it with SIGKILL: nothing of it runs any more.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Asks it to end with SIGTERM, as an operator would, and waits until it has.
+    pub async fn stop(mut self) {
+        let id = self.child.id().expect("a running process").to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(asked.unwrap().success());
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.expect("the program did not end in time").unwrap();
+        assert!(status.success(), "the program ended with {status}");
+    }
+}
+
+async fn ended(mut command: Command) -> Output {
+    tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .expect("the program did not end by itself")
+        .unwrap()
+}
+
+async fn address_in(output: tokio::process::ChildStdout) -> SocketAddr {
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some(address) = line.strip_prefix(SERVES_ON) {
+            return address.trim().parse().unwrap();
+        }
+    }
+    panic!("the program ended without serving");
+}
+
+/// The program stands beside the folder of the test's own executable.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join("rollbook");
+    assert!(
+        path.exists(),
+        "{} is not there: run `./test`, or `cargo build --bin rollbook`",
+        path.display()
+    );
+    path
+}
+
+/// A throw-away PostgreSQL server of one's own, for stories that do to it what others must not feel.
+pub struct PostgresServer {
+    folder: TempDir,
+    url: String,
+}
+
+impl PostgresServer {
+    /// Starts one, with these variables in its environment.
+    #[must_use]
+    pub fn start(environment: &[(&str, &Path)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        open_to_all(folder.path());
+        let url = run_tool("start", &folder.path().join("server"), environment);
+        Self { folder, url }
+    }
+
+    /// Its URL, for its superuser.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        run_tool("stop", &self.folder.path().join("server"), &[]);
+    }
+}
+
+/// The server may run as another user, who must reach its folder.
+pub fn open_to_all(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+fn run_tool(verb: &str, folder: &Path, environment: &[(&str, &Path)]) -> String {
+    let output = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/postgres"))
+        .arg(verb)
+        .arg(folder)
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}

@@ -1,0 +1,316 @@
+//! Erasure: when a person or an invitation goes, what was personal is nowhere any more, and the log still replays.
+
+use rollbook_tests::directory::Views;
+use rollbook_tests::files::{files_with, tables_with};
+use rollbook_tests::people::{link, repeatable};
+use rollbook_tests::{Answer as _, Directory, Home, Tenant, ask, pb, stories};
+
+stories! {
+    r62_while_it_serves_a_process_soon_holds_nothing_of_the_erased,
+    r62_an_accepted_invitation_leaves_its_address_to_the_user_alone,
+}
+
+/// What is personal about the person of these stories, each unlike anything else.
+const PERSONAL: [&str; 9] = [
+    "QZXSIG",
+    "Qzxfirst",
+    "Qzxlast",
+    "qzxmail",
+    "+99 555 0147",
+    "+99 555 0148",
+    "qzxreason",
+    "qzxnewmail",
+    "Qzxmarried",
+];
+
+/// The same as the log and the views may have folded it.
+fn personal_texts() -> Vec<String> {
+    PERSONAL
+        .iter()
+        .flat_map(|text| [(*text).to_owned(), text.to_lowercase()])
+        .collect()
+}
+
+fn because(reason: &str) -> Option<pb::CommandOptions> {
+    Some(pb::CommandOptions {
+        reason: reason.to_owned(),
+        ..repeatable().unwrap()
+    })
+}
+
+/// A life in the directory, from creation to deletion.
+async fn lived(acme: &Tenant) -> (String, pb::CreateUserRequest) {
+    let request = pb::CreateUserRequest {
+        command: because("qzxreason for creating"),
+        ..ask!(
+            acme,
+            CreateUserRequest {
+                user: pb::NewUser {
+                    signature: "QZXSIG".to_owned(),
+                    first_name: "Qzxfirst".to_owned(),
+                    last_name: "Qzxlast".to_owned(),
+                    email: "qzxmail@example.com".to_owned(),
+                    phone: "+99 555 0147".to_owned(),
+                    mobile_phone: "+99 555 0148".to_owned(),
+                    companies: vec![link(&acme.companies[0])],
+                    ..Default::default()
+                }
+            }
+        )
+    };
+    let user_id = acme
+        .admin
+        .users()
+        .create_user(request.clone())
+        .await
+        .answer()
+        .user
+        .unwrap()
+        .user_id;
+    acme.admin
+        .users()
+        .update_user(pb::UpdateUserRequest {
+            command: because("qzxreason for marrying"),
+            ..ask!(
+                acme,
+                UpdateUserRequest {
+                    user_id: &user_id,
+                    profile: pb::UserProfile {
+                        last_name: "Qzxmarried".to_owned(),
+                        email: "qzxnewmail@example.com".to_owned(),
+                        ..Default::default()
+                    },
+                    update_mask: prost_types::FieldMask {
+                        paths: vec!["last_name".to_owned(), "email".to_owned()]
+                    },
+                }
+            )
+        })
+        .await
+        .answer();
+    acme.admin
+        .users()
+        .lock_user(pb::LockUserRequest {
+            command: because("qzxreason for locking"),
+            ..ask!(acme, LockUserRequest { user_id: &user_id })
+        })
+        .await
+        .answer();
+    (user_id, request)
+}
+
+/// An invitation to an address, deleted.
+async fn uninvited(acme: &Tenant) {
+    let invited = acme
+        .admin
+        .invitations()
+        .invite_users(ask!(
+            acme,
+            InviteUsersRequest {
+                emails: vec!["qzxmail@invited.example.com".to_owned()],
+            }
+        ))
+        .await
+        .answer();
+    let Some(pb::invite_result::Outcome::Invited(invited)) = invited.results[0].outcome.clone()
+    else {
+        panic!("{invited:?}");
+    };
+    let invitation_id = invited.invitation.unwrap().invitation_id;
+    acme.admin
+        .invitations()
+        .delete_invitation(ask!(acme, DeleteInvitationRequest { invitation_id }))
+        .await
+        .answer();
+}
+
+async fn nothing_is_left(directory: &Directory, data_dirs: &[&std::path::Path]) {
+    let texts = personal_texts();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for data_dir in data_dirs {
+        assert_eq!(files_with(data_dir, &texts), []);
+    }
+    if let Some(database) = directory.database() {
+        assert_eq!(tables_with(database, &texts).await, []);
+    }
+}
+
+async fn erased(home: Home) {
+    let directory = Directory::start(home).await;
+    let acme = Tenant::create(&directory, "acme").await;
+    uninvited(&acme).await;
+    let (user_id, create) = lived(&acme).await;
+    acme.admin
+        .users()
+        .delete_user(pb::DeleteUserRequest {
+            command: because("qzxreason for deleting"),
+            ..ask!(acme, DeleteUserRequest { user_id: &user_id })
+        })
+        .await
+        .answer();
+    assert_eq!(acme.signatures().await, ["ADM"]);
+
+    let events = directory.events().await;
+    let told = format!("{events:?}");
+    for personal in personal_texts() {
+        assert!(!told.contains(&personal), "{personal} is in the replay");
+    }
+    let stream = format!("user-{user_id}");
+    let of_user: Vec<_> = events
+        .iter()
+        .filter(|event| event.stream == stream)
+        .collect();
+    assert!(of_user.len() >= 5);
+    assert!(
+        of_user
+            .iter()
+            .all(|event| event.reason_disclosure() == pb::Disclosure::Erased),
+        "{of_user:?}"
+    );
+    let payload: serde_json::Value = serde_json::from_str(&of_user[0].payload).unwrap();
+    for field in [
+        "signature",
+        "first_name",
+        "last_name",
+        "email",
+        "phone",
+        "mobile_phone",
+    ] {
+        assert_eq!(
+            payload["UserCreated"][field]["$erased"], true,
+            "{field} of {payload}"
+        );
+    }
+    let repeated = acme.admin.users().create_user(create).await.answer();
+    assert_eq!(
+        repeated.user.unwrap().signature,
+        "",
+        "a repeat answers with nothing personal"
+    );
+
+    let directory = directory.restarted(Views::Kept).await;
+    let data_dir = directory.process().data_dir().to_owned();
+    nothing_is_left(&directory, &[&data_dir]).await;
+    let directory = directory.restarted(Views::Lost).await;
+    let acme = acme.at(directory.process());
+    assert_eq!(acme.get(&user_id).await.status(), pb::UserStatus::Deleted);
+    assert_eq!(
+        directory.events().await,
+        events,
+        "a rebuild from an erased log works"
+    );
+    directory.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r62_embedded_a_deleted_user_is_erased_everywhere() {
+    erased(Home::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r62_on_postgres_a_deleted_user_is_erased_everywhere() {
+    erased(Home::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r62_a_process_that_was_stopped_erases_before_it_serves_again() {
+    let directory = Directory::start(Home::Postgres).await;
+    let second = directory.second_process().await;
+    let acme = Tenant::create(&directory, "acme").await;
+    let (user_id, _) = lived(&acme).await;
+    acme.at(&second).signatures().await;
+    let stopped = second.stop().await;
+    let texts = personal_texts();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    assert_ne!(
+        files_with(stopped.path(), &texts),
+        [],
+        "its views knew the person"
+    );
+    acme.admin
+        .users()
+        .delete_user(ask!(acme, DeleteUserRequest { user_id: &user_id }))
+        .await
+        .answer();
+    let second = directory.process_in(stopped).await;
+    assert_eq!(acme.at(&second).signatures().await, ["ADM"]);
+    let stopped = second.stop().await;
+    assert_eq!(files_with(stopped.path(), &texts), []);
+    directory.finish().await;
+}
+
+async fn r62_while_it_serves_a_process_soon_holds_nothing_of_the_erased(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let (user_id, _) = lived(&acme).await;
+    acme.admin
+        .users()
+        .delete_user(ask!(acme, DeleteUserRequest { user_id }))
+        .await
+        .answer();
+    let texts = personal_texts();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let gone = async {
+        while !files_with(directory.process().data_dir(), &texts).is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let outcome = tokio::time::timeout(std::time::Duration::from_secs(20), gone).await;
+    assert!(
+        outcome.is_ok(),
+        "still there: {:?}",
+        files_with(directory.process().data_dir(), &texts)
+    );
+}
+
+async fn r62_an_accepted_invitation_leaves_its_address_to_the_user_alone(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let emails = vec!["qzxmail@example.com".to_owned()];
+    let invited = acme
+        .admin
+        .invitations()
+        .invite_users(ask!(acme, InviteUsersRequest { emails }))
+        .await
+        .answer();
+    let Some(pb::invite_result::Outcome::Invited(invited)) = invited.results[0].outcome.clone()
+    else {
+        panic!("{invited:?}");
+    };
+    let user = acme
+        .portal
+        .invitations()
+        .accept_invitation(pb::AcceptInvitationRequest {
+            token: invited.token,
+            signature: "QZXSIG".to_owned(),
+            first_name: "Qzxfirst".to_owned(),
+            last_name: "Qzxlast".to_owned(),
+            ..Default::default()
+        })
+        .await
+        .answer()
+        .user
+        .unwrap();
+    let shown = |events: Vec<pb::Event>| {
+        let mut streams: Vec<_> = events
+            .into_iter()
+            .filter(|event| event.payload.contains("qzxmail"))
+            .map(|event| event.stream)
+            .collect();
+        streams.dedup();
+        streams
+    };
+    assert_eq!(
+        shown(directory.events().await),
+        [format!("user-{}", user.user_id)]
+    );
+    acme.admin
+        .users()
+        .delete_user(ask!(
+            acme,
+            DeleteUserRequest {
+                user_id: user.user_id
+            }
+        ))
+        .await
+        .answer();
+    assert_eq!(shown(directory.events().await), Vec::<String>::new());
+}
