@@ -92,6 +92,9 @@ impl Cli {
 }
 
 #[cfg(test)]
+mod every_command;
+
+#[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 

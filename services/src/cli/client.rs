@@ -39,6 +39,16 @@ pub struct ClientFlags {
     config: Option<PathBuf>,
 }
 
+#[cfg(test)]
+impl ClientFlags {
+    /// The flags as they are typed.
+    pub fn for_test(words: &[String]) -> Self {
+        use clap::{Command, FromArgMatches as _};
+        let command = Self::augment_args(Command::new("rollbook").no_binary_name(true));
+        Self::from_arg_matches(&command.get_matches_from(words)).unwrap()
+    }
+}
+
 /// A channel whose calls carry the token.
 pub type Authorised = InterceptedService<Channel, Bearer>;
 

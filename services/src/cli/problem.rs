@@ -114,11 +114,9 @@ fn explain(status: &Status, request_id: Option<&str>) -> String {
     {
         let _ = write!(text, "\n  {}: {}", bad.field, bad.description);
     }
-    for violation in details
-        .precondition_failure()
-        .iter()
-        .flat_map(|failure| &failure.violations)
-    {
+    let failure = details.precondition_failure();
+    let violations = failure.iter().flat_map(|failure| &failure.violations);
+    for violation in violations.filter(|violation| violation.description != status.message()) {
         let what = [violation.r#type.as_str(), violation.subject.as_str()].join(" ");
         let _ = write!(text, "\n  {}: {}", what.trim_end(), violation.description);
     }
@@ -261,6 +259,7 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         | R::Undecodable
         | R::AccountExists
         | R::InvitationExists
+        | R::CompanyExists
         | R::CompanyTitleTaken
         | R::UserDeleted
         | R::UserExists

@@ -4,7 +4,7 @@ use std::{env, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use rollbook_eventstore::Clock;
-use rollbook_proto::v1::User;
+use rollbook_proto::v1::{Event, User};
 use uuid::Uuid;
 
 use super::{logs, output::print, problem::Problem, serve};
@@ -43,46 +43,64 @@ pub async fn run(flags: TourFlags) -> Result<(), Problem> {
     let data_dir = flags
         .data_dir
         .unwrap_or_else(|| env::temp_dir().join(format!("rollbook-tour-{}", Uuid::now_v7())));
-    let options = Options {
-        listen: flags.listen,
-        data_dir: data_dir.clone(),
-        store: Store::Embedded,
-        master_key: None,
-        token_keys: Vec::new(),
-        tls: None,
-        allow_plaintext: false,
-        clock: Clock::system(),
-    };
-    let running = serve::start(options).await?;
+    let running = serve::start(options(flags.listen, data_dir.clone())).await?;
     let server = format!("http://{}", running.address());
     print(&format!(
         "rollbook serves on {server}\nthe log, the views and the keys are in {}",
         data_dir.display()
     ))?;
     let mut stage = Stage::enter(&server, &data_dir).await?;
-    let successor = walk(&mut stage).await?;
+    let walked = walk(&mut stage).await?;
     if flags.exit {
         return running
             .shutdown()
             .await
             .map_err(|source| Problem::failed("end in good order", source));
     }
-    print(&next(&stage, &server, &successor)?)?;
+    print(&next(&stage, &server, &walked.successor)?)?;
     serve::until_asked(running).await
 }
 
-/// The chapters; answers the administrator who remains.
-async fn walk(stage: &mut Stage) -> Result<User, Problem> {
+/// A service on the embedded log, with keys of its own.
+fn options(listen: SocketAddr, data_dir: PathBuf) -> Options {
+    Options {
+        listen,
+        data_dir,
+        store: Store::Embedded,
+        master_key: None,
+        token_keys: Vec::new(),
+        tls: None,
+        allow_plaintext: false,
+        clock: Clock::system(),
+    }
+}
+
+/// What the tour ends with.
+struct Walked {
+    /// The administrator who remains.
+    successor: User,
+    /// Why the deletion was refused at first.
+    refusal: String,
+    /// What the auditor saw at the end.
+    history: Vec<Event>,
+}
+
+/// The chapters.
+async fn walk(stage: &mut Stage) -> Result<Walked, Problem> {
     opening::account(stage).await?;
     let users = opening::users(stage).await?;
     let successor = joining::invitations(stage, &users).await?;
     let chain = work::supervisors(stage, &users).await?;
     work::invoices(stage, &chain).await?;
     let before = farewell::replay(stage, 1).await?;
-    farewell::refused(stage, &successor).await?;
+    let refusal = farewell::refused(stage, &successor).await?;
     farewell::accepted(stage, &successor, &chain).await?;
-    farewell::audited(stage, &before).await?;
-    Ok(successor)
+    let history = farewell::audited(stage, &before).await?;
+    Ok(Walked {
+        successor,
+        refusal,
+        history,
+    })
 }
 
 /// What to try next, ready to paste.
@@ -106,4 +124,51 @@ fn next(stage: &Stage, server: &str, successor: &User) -> Result<String, Problem
   ROLLBOOK_TOKEN={auditor} \\
     rollbook history replay --follow"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_tour_refuses_with_every_reason_and_ends_with_the_person_erased() {
+        let directory = tempfile::tempdir().unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let running = serve::start(options(listen, directory.path().to_owned()))
+            .await
+            .unwrap();
+        let server = format!("http://{}", running.address());
+        let mut stage = Stage::enter(&server, directory.path()).await.unwrap();
+        let walked = walk(&mut stage).await.unwrap();
+        for kind in [
+            "OWN_USER",
+            "QUEUED_INVOICE",
+            "LINKED_REFERENCE",
+            "LINKED_FLOW_TEMPLATE",
+            "UNSETTLED_INVOICE",
+            "SUPERVISED_USER",
+            "LAST_ADMINISTRATOR",
+        ] {
+            assert!(walked.refusal.contains(kind), "{kind}: {}", walked.refusal);
+        }
+        let history: String = walked
+            .history
+            .iter()
+            .map(|event| event.payload.as_str())
+            .collect();
+        assert!(
+            history.contains("$erased") && history.contains(work::UNSETTLED),
+            "{history}"
+        );
+        assert!(
+            !history.contains("Märta") && !history.contains("marta"),
+            "{history}"
+        );
+        assert!(
+            next(&stage, &server, &walked.successor)
+                .unwrap()
+                .contains(&server)
+        );
+        running.shutdown().await.unwrap();
+    }
 }

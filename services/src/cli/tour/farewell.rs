@@ -23,8 +23,9 @@ use crate::{
     },
 };
 
-/// The only administrator who can act tries to delete herself: every reason stands against it, told at once.
-pub async fn refused(stage: &Stage, successor: &User) -> Result<(), Problem> {
+/// The only administrator who can act tries to delete herself: every reason stands against it, told at once and
+/// answered.
+pub async fn refused(stage: &Stage, successor: &User) -> Result<String, Problem> {
     chapter(
         6,
         "Märta leaves: her deletion is refused, with every reason at once",
@@ -42,7 +43,11 @@ pub async fn refused(stage: &Stage, successor: &User) -> Result<(), Problem> {
         "Yusuf, the other administrator, is not active yet; so Märta is the last one who can act",
     )?;
     match delete(stage, &client).await {
-        Err(refusal @ Problem::Refused { .. }) => tell(&refusal.to_string()),
+        Err(refusal @ Problem::Refused { .. }) => {
+            let text = refusal.to_string();
+            tell(&text)?;
+            Ok(text)
+        }
         Err(other) => Err(other),
         Ok(_) => Err(Problem::Usage(
             "the deletion was accepted although things still need her".to_owned(),
@@ -166,8 +171,8 @@ pub async fn replay(stage: &Stage, limit: u64) -> Result<Vec<Event>, Problem> {
     Ok(events)
 }
 
-/// An auditor replays her stream: the person is erased, the reviews are there.
-pub async fn audited(stage: &Stage, before: &[Event]) -> Result<(), Problem> {
+/// An auditor replays her stream: the person is erased, the reviews are there. Answers the events.
+pub async fn audited(stage: &Stage, before: &[Event]) -> Result<Vec<Event>, Problem> {
     chapter(
         8,
         "An auditor replays her log, with the right to see personal data",
@@ -197,5 +202,6 @@ pub async fn audited(stage: &Stage, before: &[Event]) -> Result<(), Problem> {
         .await?
         .into_inner();
     tell(&format!("and {UNSETTLED} still knows who reviewed it:"))?;
-    tell(&crate::cli::involvement::reviewers(&reviewers.reviewers))
+    tell(&crate::cli::involvement::reviewers(&reviewers.reviewers))?;
+    Ok(after)
 }

@@ -1,0 +1,280 @@
+//! Every command of the client, run as it is typed, against a service in this process.
+
+use std::{fs, path::Path};
+
+use clap::Parser as _;
+use rollbook_eventstore::Clock;
+use rollbook_proto::v1::{InviteUsersRequest, invite_result::Outcome};
+use tempfile::TempDir;
+
+use super::{
+    Cli, Problem,
+    client::{Client, because},
+    serve,
+    token::Caller,
+};
+use crate::{
+    caller::Role,
+    server::{Options, Running, Store},
+};
+
+/// A service with the account `acme`, and a token file for each role.
+struct Office {
+    directory: TempDir,
+    running: Running,
+}
+
+impl Office {
+    async fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            data_dir: directory.path().to_owned(),
+            store: Store::Embedded,
+            master_key: None,
+            token_keys: Vec::new(),
+            tls: None,
+            allow_plaintext: false,
+            clock: Clock::system(),
+        };
+        let office = Self {
+            running: serve::start(options).await.unwrap(),
+            directory,
+        };
+        for role in [Role::Operator, Role::Portal, Role::Service, Role::Auditor] {
+            office.admit(role, role.as_str());
+        }
+        office.write("password", "nine lanterns over the harbour\n");
+        office
+            .types("operator", "account create acme --title Acme --company North --company South --role clerk=Clerks --module archive --signature ADA --first-name Ada --last-name Byron --email ada@acme.example --password-file {password}")
+            .await
+            .unwrap();
+        let client = office.client("service").await;
+        office.admit(Role::Administrator, &client.user_id("ADA").await.unwrap());
+        office
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(Path::new(&self.path(name)), text).unwrap();
+    }
+
+    fn admit(&self, role: Role, subject: &str) {
+        let pem = fs::read_to_string(self.path("token-key.pem")).unwrap();
+        let caller = Caller {
+            role,
+            account: (role != Role::Operator && role != Role::Portal).then(|| "acme".to_owned()),
+            subject: subject.to_owned(),
+            service: "test".to_owned(),
+            scope: String::new(),
+        };
+        self.write(
+            role.as_str(),
+            &caller
+                .mint(&pem, std::time::Duration::from_hours(1))
+                .unwrap(),
+        );
+    }
+
+    fn connection(&self, role: &str) -> Vec<String> {
+        let server = format!("http://{}", self.running.address());
+        [
+            "--server",
+            &server,
+            "--token-file",
+            &self.path(role),
+            "--account",
+            "acme",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
+    async fn client(&self, role: &str) -> Client {
+        Client::connect(super::client::ClientFlags::for_test(&self.connection(role)))
+            .await
+            .unwrap()
+    }
+
+    /// Runs a line as a role types it; `{name}` is a file of the office.
+    async fn types(&self, role: &str, line: &str) -> Result<(), Problem> {
+        let words = line
+            .split_whitespace()
+            .map(|word| match word.strip_prefix('{') {
+                Some(name) => self.path(name.trim_end_matches('}')),
+                None => word.to_owned(),
+            });
+        let words = ["rollbook".to_owned()]
+            .into_iter()
+            .chain(words)
+            .chain(self.connection(role));
+        Cli::try_parse_from(words)
+            .unwrap_or_else(|wrong| panic!("{line}: {wrong}"))
+            .run()
+            .await
+    }
+
+    async fn all(&self, role: &str, lines: &str) {
+        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            self.types(role, line)
+                .await
+                .unwrap_or_else(|problem| panic!("{line}: {problem}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_and_users_are_managed_from_the_command_line() {
+    let office = Office::open().await;
+    office
+        .all(
+            "operator",
+            "account list\naccount list --json\naccount get\naccount get acme --json",
+        )
+        .await;
+    office
+        .all(
+            "administrator",
+            "account settings --title Acme2 --invitation-days 5
+             account add-company West
+             account rename-company West East
+             account remove-company East --reason unused
+             account define-role boss Bosses
+             account remove-role boss
+             account define-module search Searching
+             account define-module search Searching --administrator-only
+             account remove-module search
+             user create --signature BO --first-name Bo --last-name Ek --email bo@acme.example --welcome --company North --supervisor ADA --show-as-addressee --role clerk --permission archive@North
+             user create --signature CY --first-name Cy --last-name Ek --email cy@acme.example --password-file {password} --one-time-password --inactive
+             user get BO
+             user get bo@acme.example --json
+             user list --company North --activity active --status provisioned --role clerk --type standard --sort email --descending --limit 0 --total
+             user list --no-company --json
+             user update BO --phone 12345 --mobile-phone 67890 --language sv --first-name Bosse --expected-revision 0
+             user update BO --type administrator --validate-only
+             user activate CY
+             user deactivate CY --request-id 01890000-0000-7000-8000-000000000001
+             user deactivate CY --request-id 01890000-0000-7000-8000-000000000001
+             user lock BO
+             user unlock BO
+             user roles BO replace clerk
+             user permissions BO add archive
+             user add-companies BO South
+             user company BO South --supervisor ADA --show-as-addressee true
+             user remove-companies BO South
+             user check-access BO archive --company North --session-started-at 2020-01-01T00:00:00Z
+             user check-deletion BO
+             user delete CY --reason gone",
+        )
+        .await;
+    let taken =
+        "user create --signature bo --first-name B --last-name E --email b@acme.example --welcome";
+    let refused = office
+        .types("administrator", taken)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("SIGNATURE_TAKEN"), "{refused}");
+    let unknown = office
+        .types("administrator", "user add-companies BO Nowhere")
+        .await
+        .unwrap_err();
+    assert!(
+        unknown.to_string().contains("it has: North, South"),
+        "{unknown}"
+    );
+    office.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_line() {
+    let office = Office::open().await;
+    let client = office.client("administrator").await;
+    let request = InviteUsersRequest {
+        account_id: "acme".to_owned(),
+        emails: vec!["di@acme.example".to_owned()],
+        command: Some(because("")),
+        ..InviteUsersRequest::default()
+    };
+    let answer = client
+        .invitations()
+        .invite_users(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let Some(Outcome::Invited(invited)) = &answer.results[0].outcome else {
+        panic!("{answer:?}")
+    };
+    let id = &invited.invitation.as_ref().unwrap().invitation_id;
+    office.write("link", &invited.token);
+    office
+        .all(
+            "portal",
+            "invite look-up --link-token-file {link}
+             invite accept --link-token-file {link} --password-file {password} --signature DI --first-name Di --last-name Ek",
+        )
+        .await;
+    office
+        .all(
+            "administrator",
+            &format!("invite get {id}\ninvite list --status accepted"),
+        )
+        .await;
+    office
+        .all(
+            "administrator",
+            "invite send eve@acme.example ada@acme.example --type standard --company North",
+        )
+        .await;
+    office
+        .all(
+            "administrator",
+            "invite list --json\nuser add-companies DI North",
+        )
+        .await;
+    let resent = office
+        .types("administrator", &format!("invite resend {id}"))
+        .await
+        .unwrap_err();
+    assert!(
+        resent.to_string().contains("INVITATION_ACCEPTED"),
+        "{resent}"
+    );
+    office
+        .all(
+            "service",
+            "involvement queued DI North INV-1
+             involvement dequeued DI North INV-1
+             involvement reviewed DI North INV-2
+             involvement reviewed DI North INV-3 --kind attested
+             involvement retract DI North INV-3 --kind attested
+             involvement link-template DI North T-1
+             involvement unlink-template DI North T-1
+             involvement link-reference DI North R-1
+             involvement unlink-reference DI North R-1
+             involvement list DI
+             involvement list DI --all --json
+             involvement reviewers North INV-2
+             involvement posted North INV-2
+             involvement withdrawn North INV-4 --validate-only",
+        )
+        .await;
+    office
+        .all(
+            "auditor",
+            "history list --backwards --limit 3
+             history list --type UserCreated --json
+             history replay --from-position 2 --limit 5
+             history replay --stream account-acme --from 2020-01-01T00:00:00Z --json",
+        )
+        .await;
+    office
+        .all("operator", "operations projections\noperations log --json")
+        .await;
+    let followed = office.types("service", "operations log").await.unwrap_err();
+    assert!(followed.to_string().contains("NOT_ALLOWED"), "{followed}");
+    office.running.shutdown().await.unwrap();
+}
