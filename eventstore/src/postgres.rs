@@ -6,9 +6,11 @@
 
 mod checks;
 mod ledger;
+mod look;
 mod migration;
 mod news;
 mod reader;
+mod record;
 
 use std::str::FromStr as _;
 use std::sync::Arc;

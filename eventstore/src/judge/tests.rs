@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
 use crate::append::{
     Append, Claim, ClaimKey, HeldClaim, Request, Requirement, SideRow, StreamAppend,
 };
-use crate::clock::timestamp;
+use crate::clock::{Timestamp, timestamp};
 use crate::keys::{LogKeys, MasterKey};
 use crate::prepared::PreparedEvent;
 

@@ -7,22 +7,20 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
-use crate::append::{Holders, Repeated};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Cause;
-use crate::judge::{Facts, KeyState, Questions, REMEMBERED, RequestRow, Writes};
-use crate::prepared::{Held, Prepared};
-use crate::stream::StreamId;
+use crate::judge::{Facts, Questions, REMEMBERED, Writes};
+use crate::prepared::Prepared;
 use crate::writer::{Ledger, Trouble};
 
-use super::reader::{names, place_index, shared};
+use super::look::{answer, questions};
+use super::reader::shared;
+use super::record::Columns;
 
 const LOCK: &str = "BEGIN; SELECT FROM log_head FOR UPDATE";
-const LOOK: &str = include_str!("look.sql");
-const RECORD: &str = include_str!("record.sql");
 
 /// How long one round trip may take before the connection is given up.
 const ROUND_TRIP: Duration = Duration::from_secs(30);
@@ -288,230 +286,4 @@ fn is_lost(error: &sqlx::Error) -> bool {
         }),
         None => true,
     }
-}
-
-type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
-
-fn questions(asked: &Questions, offset_micros: i64) -> Query<'static> {
-    let (stream_types, stream_ids) = names(asked.streams.iter());
-    let (key_types, key_ids) = names(asked.keys.iter());
-    let claims = HeldColumns::of(asked.claims.iter().map(|row| (row, "")));
-    let members = HeldColumns::of(asked.members.iter().map(|held| (&held.row, &*held.owner)));
-    let (accounts, requests): (Vec<_>, Vec<_>) = asked.requests.iter().cloned().unzip();
-    sqlx::query(LOOK)
-        .bind(offset_micros)
-        .bind(stream_types)
-        .bind(stream_ids)
-        .bind(key_types)
-        .bind(key_ids)
-        .bind(asked.accounts.clone())
-        .bind(claims.accounts)
-        .bind(claims.kinds)
-        .bind(claims.keys)
-        .bind(members.accounts)
-        .bind(members.kinds)
-        .bind(members.keys)
-        .bind(members.owners)
-        .bind(accounts)
-        .bind(requests)
-}
-
-/// Puts a row of the answers where it belongs.
-fn answer(row: &PgRow, asked: &Questions, facts: &mut Facts) -> Result<(), sqlx::Error> {
-    let kind: i64 = row.try_get("kind")?;
-    let place = place_index(row.try_get("place")?);
-    let first = row.try_get::<i64, _>("first")?.cast_unsigned();
-    match kind {
-        0 => {
-            facts.position = first;
-            facts.now = row.try_get("at")?;
-        }
-        1 => {
-            facts.revisions.insert(asked.streams[place].clone(), first);
-        }
-        2 => {
-            let wrapped: Option<_> = row.try_get("bytes")?;
-            let state = wrapped.map_or(KeyState::Destroyed, KeyState::Present);
-            facts.keys.insert(asked.keys[place].clone(), state);
-        }
-        3 => {
-            facts.accounts.insert(asked.accounts[place].clone(), first);
-        }
-        4 => {
-            let holders = Holders {
-                count: first,
-                owners: row.try_get("owners")?,
-            };
-            facts.claims.insert(asked.claims[place].clone(), holders);
-        }
-        5 => {
-            facts.members.insert(asked.members[place].clone());
-        }
-        _ => {
-            let repeated = Repeated {
-                first_position: first,
-                last_position: row.try_get::<i64, _>("last")?.cast_unsigned(),
-                recorded_at: row.try_get("at")?,
-                outcome: row.try_get("more")?,
-            };
-            let digest = row.try_get("bytes")?;
-            let request = RequestRow { digest, repeated };
-            facts
-                .requests
-                .insert(asked.requests[place].clone(), request);
-        }
-    }
-    Ok(())
-}
-
-/// Claims with their owners as columns.
-#[derive(Default)]
-struct HeldColumns {
-    accounts: Vec<String>,
-    kinds: Vec<String>,
-    keys: Vec<String>,
-    owners: Vec<String>,
-}
-
-impl HeldColumns {
-    fn of<'a>(held: impl Iterator<Item = (&'a crate::keys::ClaimRow, &'a str)>) -> Self {
-        let mut columns = Self::default();
-        for (row, owner) in held {
-            columns.accounts.push(row.account_id.clone());
-            columns.kinds.push(row.kind.clone());
-            columns.keys.push(row.key.clone());
-            columns.owners.push(owner.to_owned());
-        }
-        columns
-    }
-
-    fn where_held(writes: &Writes, holds: bool) -> Self {
-        let claims = writes.claims.iter().filter(|(_, held)| **held == holds);
-        Self::of(claims.map(|(Held { row, owner }, _)| (row, &**owner)))
-    }
-
-    fn bind(self, query: Query<'_>) -> Query<'_> {
-        query
-            .bind(self.accounts)
-            .bind(self.kinds)
-            .bind(self.keys)
-            .bind(self.owners)
-    }
-}
-
-/// The events of a batch as columns.
-#[derive(Default)]
-struct Columns<'a> {
-    positions: Vec<i64>,
-    types: Vec<&'a str>,
-    ids: Vec<&'a str>,
-    revisions: Vec<i64>,
-    event_types: Vec<&'a str>,
-    event_versions: Vec<&'a str>,
-    payloads: Vec<&'a str>,
-    metadata: Vec<&'a str>,
-    commit_positions: Vec<i64>,
-    accounts: Vec<&'a str>,
-    account_numbers: Vec<i64>,
-    forgets: Vec<bool>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(batch: &'a [&'a Prepared], writes: &Writes) -> Self {
-        let mut columns = Self::default();
-        for placed in &writes.events {
-            let stream = &batch[placed.append].streams[placed.stream];
-            let event = &stream.events[placed.event];
-            columns.positions.push(placed.position.cast_signed());
-            columns.types.push(&stream.stream.aggregate_type);
-            columns.ids.push(&stream.stream.aggregate_id);
-            columns.revisions.push(event.draft.revision.cast_signed());
-            columns.event_types.push(&event.draft.event_type);
-            columns.event_versions.push(&event.draft.event_version);
-            columns.payloads.push(&event.payload);
-            columns.metadata.push(&event.metadata);
-            columns
-                .commit_positions
-                .push(placed.commit_position.cast_signed());
-            columns.accounts.push(&stream.account_id);
-            columns
-                .account_numbers
-                .push(placed.account_number.cast_signed());
-            columns.forgets.push(stream.forget);
-        }
-        columns
-    }
-
-    fn statement(self, writes: &Writes) -> Query<'a> {
-        let (accounts, numbers): (Vec<_>, Vec<_>) = writes
-            .accounts
-            .iter()
-            .map(|(account, number)| (account.clone(), number.cast_signed()))
-            .unzip();
-        let query = sqlx::query(RECORD)
-            .bind(writes.recorded_at)
-            .bind(self.positions)
-            .bind(self.types)
-            .bind(self.ids)
-            .bind(self.revisions)
-            .bind(self.event_types)
-            .bind(self.event_versions)
-            .bind(self.payloads)
-            .bind(self.metadata)
-            .bind(self.commit_positions)
-            .bind(self.accounts)
-            .bind(self.account_numbers)
-            .bind(self.forgets)
-            .bind(writes.position.cast_signed())
-            .bind(accounts)
-            .bind(numbers);
-        let query = HeldColumns::where_held(writes, true).bind(query);
-        let query = HeldColumns::where_held(writes, false).bind(query);
-        bind_requests(bind_secrets(query, writes), writes)
-    }
-}
-
-fn bind_secrets<'a>(query: Query<'a>, writes: &Writes) -> Query<'a> {
-    let (key_types, key_ids) = names(writes.keys.keys());
-    let wrapped: Vec<_> = writes.keys.values().cloned().collect();
-    let set = writes
-        .side
-        .iter()
-        .filter_map(|(name, value)| Some((name, value.clone()?)));
-    let (set_names, values): (Vec<_>, Vec<_>) = set.unzip();
-    let removed = writes.side.iter().filter(|(_, value)| value.is_none());
-    let query = query.bind(key_types).bind(key_ids).bind(wrapped);
-    let query = bind_rows(query, set_names.into_iter()).bind(values);
-    bind_rows(query, removed.map(|(name, _)| name))
-}
-
-fn bind_rows<'a, 'b>(
-    query: Query<'a>,
-    rows: impl Iterator<Item = &'b (StreamId, String)> + Clone,
-) -> Query<'a> {
-    let (types, ids) = names(rows.clone().map(|(stream, _)| stream));
-    let kinds: Vec<_> = rows.map(|(_, kind)| kind.clone()).collect();
-    query.bind(types).bind(ids).bind(kinds)
-}
-
-fn bind_requests<'a>(query: Query<'a>, writes: &Writes) -> Query<'a> {
-    let (accounts, ids): (Vec<_>, Vec<_>) = writes.requests.keys().cloned().unzip();
-    let rows = writes.requests.values();
-    let digests: Vec<_> = rows.clone().map(|row| row.digest.clone()).collect();
-    let firsts: Vec<_> = rows
-        .clone()
-        .map(|row| row.repeated.first_position.cast_signed())
-        .collect();
-    let lasts: Vec<_> = rows
-        .clone()
-        .map(|row| row.repeated.last_position.cast_signed())
-        .collect();
-    let outcomes: Vec<_> = rows.map(|row| row.repeated.outcome.clone()).collect();
-    query
-        .bind(accounts)
-        .bind(ids)
-        .bind(digests)
-        .bind(firsts)
-        .bind(lasts)
-        .bind(outcomes)
 }

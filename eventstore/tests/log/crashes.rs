@@ -1,14 +1,18 @@
 //! Connections that die, and several processes on one database.
 
 use std::collections::HashMap;
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rollbook_eventstore::{AppendError, Requirement};
+use rollbook_eventstore::{AppendError, Requirement, postgres};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::given::{adds, all, claim, forgets, held, named, of, stream};
-use crate::house::House;
+use crate::given::{adds, all, claim, forgets, held, named, of, request, stream};
+use crate::house::{House, Place};
+use crate::proxy::{Cut, Proxy};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_connection_loses_nothing_and_doubles_nothing() {
@@ -157,4 +161,79 @@ async fn r62_a_key_that_another_process_destroyed_is_not_used_again() {
         erased
     );
     house.end().await;
+}
+
+/// A log whose line to the server is cut, and what is in it in the end, seen past the proxy.
+async fn cut(cut: Cut) {
+    let house = House::postgres().await;
+    let Place::Postgres { application, .. } = &house.place else {
+        unreachable!("it was made on PostgreSQL");
+    };
+    let server = PgConnectOptions::from_str(application).unwrap();
+    let proxy = Proxy::before(server.clone()).await;
+    let line = server
+        .host("127.0.0.1")
+        .port(proxy.port)
+        .ssl_mode(PgSslMode::Disable)
+        .to_url_lossy();
+    let log = postgres::open(
+        line.as_str(),
+        postgres::Options::default(),
+        house.master.clone(),
+        house.clock.clone(),
+    )
+    .await
+    .unwrap();
+    log.append(of(vec![adds("1", 0, 1)])).await.unwrap();
+    for revision in 1..4 {
+        proxy.cut_next(cut);
+        let tasks: Vec<_> = (0..5)
+            .map(|number| {
+                let log = log.clone();
+                let id = format!("{revision}-{number}");
+                tokio::spawn(async move { log.append(named(&id, 0, "Zoë")).await })
+            })
+            .collect();
+        let appended = log.append(of(vec![adds("1", revision, 1)])).await.unwrap();
+        assert_eq!(appended.events[0].revision, revision + 1);
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert!(proxy.has_cut(), "the line was not cut");
+        // A commit without events has nothing but its transaction to be known by.
+        proxy.cut_next(cut);
+        let mut claims = of(Vec::new());
+        claims.request = Some(request(uuid::Uuid::now_v7(), 1));
+        claims
+            .require
+            .push(Requirement::Free(claim("k", &revision.to_string())));
+        claims.take.push(held("k", &revision.to_string(), "1"));
+        log.append(claims.clone()).await.unwrap();
+        assert!(proxy.has_cut(), "the line was not cut");
+        assert!(matches!(
+            log.append(claims).await,
+            Err(AppendError::Repeated(_))
+        ));
+    }
+    let events = all(&log).await;
+    assert_eq!(events.len(), 4 + 15);
+    assert!(
+        events
+            .iter()
+            .zip(1..)
+            .all(|(event, position)| event.position == position)
+    );
+    assert_eq!(house.number("SELECT count(*) FROM requests").await, 3);
+    drop(log);
+    house.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_is_found() {
+    cut(Cut::AfterCommit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_the_server_never_heard_of_is_made_again() {
+    cut(Cut::BeforeCommit).await;
 }

@@ -14,6 +14,7 @@ mod erasure;
 mod framework;
 mod given;
 mod house;
+mod proxy;
 mod reading;
 mod requests;
 mod safety;

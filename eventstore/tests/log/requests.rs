@@ -28,10 +28,16 @@ async fn r66_a_repeated_request_is_answered_as_before_and_commits_nothing(house:
     };
     assert_eq!((repeated.first_position, repeated.last_position), (1, 2));
     assert_eq!(
-        (repeated.recorded_at, repeated.outcome),
+        (repeated.recorded_at, repeated.outcome.clone()),
         (first.recorded_at, vec![7])
     );
     assert_eq!(all(&log).await.len(), 3);
+    let id = append.request.as_ref().unwrap().request_id;
+    let asked = log.repeated("acme", id, [7; 32]).await.unwrap();
+    assert_eq!(asked, Some(repeated));
+    assert_eq!(log.repeated("other", id, [7; 32]).await.unwrap(), None);
+    let reused = log.repeated("acme", id, [8; 32]).await;
+    assert!(matches!(reused, Err(AppendError::RequestReused)));
     // The same id of another account is another request.
     let mut other = of(vec![adds("3", 0, 1)]);
     other.request.clone_from(&append.request);

@@ -1,0 +1,206 @@
+//! Reading the log: streams, pages, replays, and batches for views.
+
+use std::sync::Arc;
+
+use cqrs_es::persist::SerializedEvent;
+use futures::Stream;
+use futures::stream::try_unfold;
+
+use crate::clock::Timestamp;
+use crate::error::StoreError;
+use crate::event::RecordedEvent;
+use crate::judge::KeyState;
+use crate::page::Page;
+use crate::read::{Direction, Follow, ReadQuery};
+use crate::replay::Replay;
+use crate::stored::{PageKeys, StoredEvent};
+use crate::stream::StreamId;
+
+use super::{Inner, Log};
+
+/// A page of more events is opened off the async threads.
+const LARGE_PAGE: usize = 64;
+
+impl Log {
+    /// The events of each stream after a revision, out of one snapshot.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn load(
+        &self,
+        streams: &[(StreamId, u64)],
+    ) -> Result<Vec<Vec<RecordedEvent>>, StoreError> {
+        let stored = self.inner.home.streams(streams).await?;
+        let sizes: Vec<_> = stored.iter().map(Vec::len).collect();
+        let mut events = self
+            .open(stored.into_iter().flatten().collect())
+            .await?
+            .into_iter();
+        Ok(sizes
+            .into_iter()
+            .map(|size| events.by_ref().take(size).collect())
+            .collect())
+    }
+
+    /// A page of the log. A page with fewer events than its limit is the last one there is now.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn read(&self, query: &ReadQuery) -> Result<Vec<RecordedEvent>, StoreError> {
+        let (above, up_to) = self.bounds(query).await?;
+        self.read_page(query, above, up_to).await
+    }
+
+    /// Every event from a position on, page by page; with `follow` forwards also every event to come.
+    ///
+    /// The query's limit is the size of a page. No event is skipped or given twice, and [`Follow::CaughtUp`] tells where
+    /// the past ends; it comes again after new events.
+    pub fn replay(
+        &self,
+        query: ReadQuery,
+        follow: bool,
+    ) -> impl Stream<Item = Result<Follow, StoreError>> + Send + use<> {
+        let replay = Replay::new(self.clone(), query, follow);
+        try_unfold(replay, |mut replay| async move {
+            Ok(replay.next().await?.map(|item| (item, replay)))
+        })
+    }
+
+    /// What follows a position, in whole commits: at least `limit` events as far as there are so many.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn follow_batch(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, StoreError> {
+        let Inner { home, tail, .. } = &*self.inner;
+        if let Some(events) = tail.after(after, limit) {
+            return Ok(events);
+        }
+        if home.sole_writer() && after >= tail.head() {
+            return Ok(Vec::new());
+        }
+        let mut stored = home
+            .page(&Page::span(after, u64::MAX, limit.max(1)))
+            .await?;
+        if let Some(last) = stored.last()
+            && last.commit_position > last.position
+        {
+            let rest = Page::span(last.position, last.commit_position, usize::MAX);
+            stored.extend(home.page(&rest).await?);
+        }
+        let events = self.open(stored).await?;
+        tail.heed(events.iter());
+        if let Some(last) = events.last() {
+            tail.reached(last.position);
+        }
+        Ok(events.into_iter().map(Arc::new).collect())
+    }
+
+    /// The last position recorded before a time, or 0.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn time_position(&self, time: Timestamp) -> Result<u64, StoreError> {
+        let home = &self.inner.home;
+        // Times never decrease and positions have no gap, so halving finds it.
+        let (mut before, mut from) = (0, home.head().await? + 1);
+        while before + 1 < from {
+            let middle = before.midpoint(from);
+            let recorded_at = home.recorded_at(middle).await?;
+            let recorded_at = recorded_at
+                .ok_or_else(|| StoreError::Corrupt(format!("position {middle} is missing")))?;
+            if recorded_at < time {
+                before = middle;
+            } else {
+                from = middle;
+            }
+        }
+        Ok(before)
+    }
+
+    /// The hash of the event at a position ([`RecordedEvent::hash`]): on another history it is another.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn event_hash(&self, position: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        if let Some(hash) = self.inner.tail.hash(position) {
+            return Ok(Some(hash));
+        }
+        let page = Page::span(position.saturating_sub(1), position, 1);
+        let found = self.open(self.inner.home.page(&page).await?).await?;
+        Ok(found.first().map(|event| event.hash))
+    }
+
+    /// Opens what a stock repository read of a stream. Such events have no position.
+    pub(crate) async fn open_stock(
+        &self,
+        stream: StreamId,
+        events: Vec<SerializedEvent>,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let wrapped = match self
+            .inner
+            .home
+            .keys(std::slice::from_ref(&stream))
+            .await?
+            .pop()
+        {
+            Some(KeyState::Present(wrapped)) => Some(wrapped),
+            Some(KeyState::Absent | KeyState::Destroyed) | None => None,
+        };
+        let dates = self.inner.home.dates(&stream).await?;
+        let stored = events.into_iter().zip(dates).map(|(event, recorded_at)| {
+            StoredEvent::of_stock(stream.clone(), event, recorded_at, wrapped.clone())
+        });
+        self.open(stored.collect()).await
+    }
+
+    /// The bounds of a query as positions: above the first, up to the second.
+    pub(crate) async fn bounds(&self, query: &ReadQuery) -> Result<(u64, u64), StoreError> {
+        let (mut above, mut up_to) = match (query.direction, query.from) {
+            (Direction::Forwards, from) => (from, u64::MAX),
+            (Direction::Backwards, 0) => (0, u64::MAX),
+            (Direction::Backwards, from) => (0, from - 1),
+        };
+        if let Some(from_time) = query.filter.from_time {
+            above = above.max(self.time_position(from_time).await?);
+        }
+        if let Some(to_time) = query.filter.to_time {
+            up_to = up_to.min(self.time_position(to_time).await?);
+        }
+        Ok((above, up_to))
+    }
+
+    pub(crate) async fn read_page(
+        &self,
+        query: &ReadQuery,
+        above: u64,
+        up_to: u64,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let page = Page {
+            direction: query.direction,
+            above,
+            up_to,
+            limit: query.limit.max(1),
+            filter: query.filter.clone(),
+        };
+        self.open(self.inner.home.page(&page).await?).await
+    }
+
+    async fn open(&self, stored: Vec<StoredEvent>) -> Result<Vec<RecordedEvent>, StoreError> {
+        let keys = self.inner.keys.clone();
+        let large = stored.len() > LARGE_PAGE;
+        let open = move || {
+            let mut keys = PageKeys::new(&keys);
+            stored.into_iter().map(|event| keys.open(event)).collect()
+        };
+        if !large {
+            return open();
+        }
+        tokio::task::spawn_blocking(open)
+            .await
+            .map_err(StoreError::unavailable)?
+    }
+}
