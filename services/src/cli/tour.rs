@@ -7,7 +7,12 @@ use rollbook_eventstore::Clock;
 use rollbook_proto::v1::{Event, User};
 use uuid::Uuid;
 
-use super::{logs, output::print, problem::Problem, serve};
+use super::{
+    logs,
+    output::{counted, print},
+    problem::Problem,
+    serve,
+};
 use crate::{
     caller::Role,
     config::LogFormat,
@@ -51,6 +56,7 @@ pub async fn run(flags: TourFlags) -> Result<(), Problem> {
     ))?;
     let mut stage = Stage::enter(&server, &data_dir).await?;
     let walked = walk(&mut stage).await?;
+    print(&walked.summary())?;
     if flags.exit {
         return running
             .shutdown()
@@ -83,6 +89,20 @@ struct Walked {
     refusal: String,
     /// What the auditor saw at the end.
     history: Vec<Event>,
+}
+
+impl Walked {
+    fn summary(&self) -> String {
+        let reasons = self
+            .refusal
+            .lines()
+            .filter(|line| line.starts_with("  "))
+            .count();
+        let events = counted(self.history.len(), "event");
+        format!(
+            "\nRefused for {reasons} reasons at once, deleted when they were gone; {events} of hers remain, without her."
+        )
+    }
 }
 
 /// The chapters.

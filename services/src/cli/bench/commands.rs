@@ -31,7 +31,7 @@ pub struct CommandsFlags {
     #[arg(
         long,
         value_name = "URL",
-        env = "ROLLBOOK_DATABASE_URL",
+        env = "ROLLBOOK_BENCH_DATABASE_URL",
         hide_env_values = true
     )]
     database_url: Option<String>,
