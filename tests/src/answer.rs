@@ -90,6 +90,7 @@ impl Refusal {
     #[track_caller]
     #[expect(
         clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
         reason = "most callers want the check alone"
     )]
     pub fn is(self, code: Code, reason: &str) -> Self {
@@ -104,7 +105,7 @@ impl Refusal {
     /// Checks that exactly these fields are named, in any order.
     #[track_caller]
     #[expect(
-        clippy::must_use_candidate,
+        clippy::return_self_not_must_use,
         reason = "most callers want the check alone"
     )]
     pub fn names(self, fields: &[&str]) -> Self {
@@ -136,7 +137,7 @@ pub trait Answer<T> {
     ///
     /// # Errors
     /// The refusal, where it was one.
-    fn outcome(self) -> Result<T, Refusal>;
+    fn outcome(self) -> Result<T, Box<Refusal>>;
 }
 
 impl<T: Debug> Answer<T> for Result<Response<T>, Status> {
@@ -156,10 +157,10 @@ impl<T: Debug> Answer<T> for Result<Response<T>, Status> {
         }
     }
 
-    fn outcome(self) -> Result<T, Refusal> {
+    fn outcome(self) -> Result<T, Box<Refusal>> {
         match self {
             Ok(response) => Ok(response.into_inner()),
-            Err(status) => Err(Refusal::of(&status)),
+            Err(status) => Err(Box::new(Refusal::of(&status))),
         }
     }
 }

@@ -136,16 +136,11 @@ pub async fn tables_with(database: &Database, texts: &[&str]) -> Vec<(String, St
             found.extend(
                 texts
                     .iter()
-                    .filter(|text| row.contains(**text) || row.contains(&hex(text)))
+                    .filter(|text| row.contains(**text) || row.contains(&hex::encode(text)))
                     .map(|text| (table.clone(), (*text).to_owned())),
             );
         }
     }
     connection.close().await.unwrap();
     found
-}
-
-/// Bytes as PostgreSQL writes them.
-fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,7 @@
 use rollbook_proto::v1 as pb;
 
 /// A password nobody has.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "mauve lantern, tideway 52";
 
 /// Somebody new, named after the signature; without a password, as accounts of stories keep passwords elsewhere.
 #[must_use]
@@ -56,18 +56,9 @@ pub fn grant(module: &str) -> pb::Permission {
 
 /// Options of a command that is safe to repeat.
 #[must_use]
-pub fn repeatable() -> Option<pb::CommandOptions> {
-    Some(pb::CommandOptions {
+pub fn repeatable() -> pb::CommandOptions {
+    pb::CommandOptions {
         request_id: uuid::Uuid::now_v7().to_string(),
         ..pb::CommandOptions::default()
-    })
-}
-
-/// Options of a command that expects a revision.
-#[must_use]
-pub fn at_revision(expected_revision: u64) -> Option<pb::CommandOptions> {
-    Some(pb::CommandOptions {
-        expected_revision,
-        ..pb::CommandOptions::default()
-    })
+    }
 }

@@ -21,7 +21,7 @@ use crate::directory::connect;
 const SERVES_ON: &str = "rollbook serves on http://";
 
 /// How long it may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A folder with the keys and the data of the program, which outlives its processes.
 pub struct Installation {

@@ -108,7 +108,7 @@ pub fn path_text(path: &[Step]) -> String {
         match step {
             Step::Field(name) if text.is_empty() => text.push_str(name),
             Step::Field(name) => text.extend([".", name]),
-            Step::Element(index) => text.push_str(&format!("[{index}]")),
+            Step::Element(index) => text.extend(["[", &index.to_string(), "]"]),
         }
     }
     text
@@ -301,12 +301,13 @@ impl World {
         .next()
         .unwrap_or_else(|| panic!("no valid request for {name}: please add one"));
         let message = DynamicMessage::decode(method.input(), bytes.as_slice()).unwrap();
-        let rule = access::rule(&contract::path(&method))
-            .unwrap_or_else(|| panic!("no access rule for {name}"));
-        let role = if rule.roles.contains(&Role::Administrator) {
+        let may = access::rule(&contract::path(&method))
+            .unwrap_or_else(|| panic!("no access rule for {name}"))
+            .roles;
+        let role = if may.contains(&Role::Administrator) {
             Role::Administrator
         } else {
-            rule.roles[0]
+            may[0]
         };
         Sample {
             method,

@@ -38,10 +38,11 @@ macro_rules! ask {
     (@value $field:ident) => { $field };
     (@value $field:ident $value:expr) => { $value };
     ($tenant:expr, $request:ident { $($field:ident $(: $value:expr)?),* $(,)? }) => {
-        $crate::pb::$request {
-            account_id: $tenant.account_id.clone(),
-            $($field: ($crate::ask!(@value $field $($value)?)).into(),)*
-            ..Default::default()
+        {
+            let mut request = $crate::pb::$request::default();
+            $tenant.account_id.clone_into(&mut request.account_id);
+            $(request.$field = ($crate::ask!(@value $field $($value)?)).into();)*
+            request
         }
     };
 }

@@ -47,6 +47,7 @@ const STRANGERS: [(&str, &[&str]); 4] = [
     ("rollbook-projections", &["prost", "tonic"]),
 ];
 
+#[expect(clippy::unwrap_used, reason = "without it there is nothing to test")]
 fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))

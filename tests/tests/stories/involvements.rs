@@ -380,7 +380,7 @@ async fn r40_involvements_are_listed_open_or_all_and_paged(directory: &Directory
     );
     assert_eq!(involvements(&acme, &anna, false).await.len(), 6);
     request.include_ended = false;
-    request.page_token = "x".to_owned();
+    "x".clone_into(&mut request.page_token);
     acme.service
         .involvements()
         .list_involvements(request)

@@ -718,7 +718,7 @@ async fn r53_lists_are_sorted_by_every_column_both_ways_and_r54_paged_exactly_on
         .map(|user| user.first_name)
         .collect();
     assert_eq!(names[..1], ["emil".to_owned()]);
-    let folded: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+    let folded: Vec<_> = names.iter().map(String::as_str).collect();
     assert_eq!(
         folded,
         ["emil", "Émile", "First ADM", "Ola", "olle", "Östen", "Zoë"]

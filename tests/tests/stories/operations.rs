@@ -1,7 +1,7 @@
 //! Operations: the log, the views, health and reflection.
 
 use rollbook_tests::directory::{Views, check_log};
-use rollbook_tests::{Answer as _, Code, Directory, Home, Tenant, ask, pb, stories};
+use rollbook_tests::{Answer as _, Directory, Home, Tenant, ask, pb, stories};
 
 stories! {
     r56_views_follow_the_log,

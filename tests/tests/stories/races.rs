@@ -33,7 +33,7 @@ where
 }
 
 /// How many went well, and how many were refused for each reason.
-fn tally<T>(outcomes: &[Result<T, Refusal>]) -> (usize, BTreeMap<String, usize>) {
+fn tally<T>(outcomes: &[Result<T, Box<Refusal>>]) -> (usize, BTreeMap<String, usize>) {
     let mut refusals = BTreeMap::new();
     for refusal in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
         *refusals.entry(refusal.reason.clone()).or_default() += 1;
@@ -232,7 +232,7 @@ async fn accepts_of_one_invitation(acme: &Tenant, callers: &[Caller]) {
 
 async fn r4_of_two_hundred_creates_of_one_signature_one_wins(directory: &Directory) {
     let acme = Tenant::create(directory, "acme").await;
-    creates_of_one_signature(&acme, &[acme.admin.clone()]).await;
+    creates_of_one_signature(&acme, std::slice::from_ref(&acme.admin)).await;
 }
 
 async fn r25_of_two_administrators_who_delete_each_other_exactly_one_succeeds(

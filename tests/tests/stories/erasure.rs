@@ -31,17 +31,17 @@ fn personal_texts() -> Vec<String> {
         .collect()
 }
 
-fn because(reason: &str) -> Option<pb::CommandOptions> {
-    Some(pb::CommandOptions {
+fn because(reason: &str) -> pb::CommandOptions {
+    pb::CommandOptions {
         reason: reason.to_owned(),
-        ..repeatable().unwrap()
-    })
+        ..repeatable()
+    }
 }
 
 /// A life in the directory, from creation to deletion.
 async fn lived(acme: &Tenant) -> (String, pb::CreateUserRequest) {
     let request = pb::CreateUserRequest {
-        command: because("qzxreason for creating"),
+        command: Some(because("qzxreason for creating")),
         ..ask!(
             acme,
             CreateUserRequest {
@@ -70,7 +70,7 @@ async fn lived(acme: &Tenant) -> (String, pb::CreateUserRequest) {
     acme.admin
         .users()
         .update_user(pb::UpdateUserRequest {
-            command: because("qzxreason for marrying"),
+            command: Some(because("qzxreason for marrying")),
             ..ask!(
                 acme,
                 UpdateUserRequest {
@@ -91,7 +91,7 @@ async fn lived(acme: &Tenant) -> (String, pb::CreateUserRequest) {
     acme.admin
         .users()
         .lock_user(pb::LockUserRequest {
-            command: because("qzxreason for locking"),
+            command: Some(because("qzxreason for locking")),
             ..ask!(acme, LockUserRequest { user_id: &user_id })
         })
         .await
@@ -143,7 +143,7 @@ async fn erased(home: Home) {
     acme.admin
         .users()
         .delete_user(pb::DeleteUserRequest {
-            command: because("qzxreason for deleting"),
+            command: Some(because("qzxreason for deleting")),
             ..ask!(acme, DeleteUserRequest { user_id: &user_id })
         })
         .await

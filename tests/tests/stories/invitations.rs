@@ -24,7 +24,7 @@ stories! {
     r23_a_repeated_command_yields_the_same_token,
 }
 
-const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+const WEEK: Duration = Duration::from_hours(7 * 24);
 
 fn emails(addresses: &[&str]) -> Vec<String> {
     addresses
@@ -204,7 +204,7 @@ async fn r45_a_link_dies_exactly_seven_days_after_it_was_sent(directory: &Direct
     assert_eq!(invitation.status, i32::from(Status::Invited));
     directory
         .clock
-        .advance(WEEK.checked_sub(Duration::from_secs(60)).unwrap());
+        .advance(WEEK.checked_sub(Duration::from_mins(1)).unwrap());
     let look_up = || pb::LookUpInvitationRequest {
         token: sent.token.clone(),
     };
@@ -213,7 +213,7 @@ async fn r45_a_link_dies_exactly_seven_days_after_it_was_sent(directory: &Direct
         .look_up_invitation(look_up())
         .await
         .answer();
-    directory.clock.advance(Duration::from_secs(60));
+    directory.clock.advance(Duration::from_mins(1));
     acme.portal
         .invitations()
         .look_up_invitation(look_up())
@@ -232,7 +232,7 @@ async fn r45_the_term_is_a_setting_of_the_account(directory: &Directory) {
     request.settings.as_mut().unwrap().invitation_validity_days = 1;
     let acme = Tenant::create_with(directory, request).await;
     let sent = invite(&acme, "anna@example.com").await;
-    directory.clock.advance(Duration::from_secs(24 * 3600));
+    directory.clock.advance(Duration::from_hours(24));
     acme.portal
         .invitations()
         .accept_invitation(accept(&sent.token, "ANNA"))
@@ -289,7 +289,7 @@ async fn r46_sent_again_the_old_token_is_dead_and_the_term_begins_anew(directory
         .answer();
     assert_ne!(first.token, second.token);
     assert_eq!(second.invitation.unwrap().issue, 2);
-    directory.clock.advance(WEEK / 2 + Duration::from_secs(60));
+    directory.clock.advance(WEEK / 2 + Duration::from_mins(1));
     for dead in [
         acme.portal
             .invitations()
@@ -638,7 +638,7 @@ async fn r45_invitations_are_listed_by_status_and_paged(directory: &Directory) {
 
 async fn r23_a_repeated_command_yields_the_same_token(directory: &Directory) {
     let acme = Tenant::create(directory, "acme").await;
-    let command = rollbook_tests::people::repeatable();
+    let command = Some(rollbook_tests::people::repeatable());
     let request = pb::InviteUsersRequest {
         command,
         ..ask!(

@@ -7,6 +7,9 @@ use rollbook_tests::{
     Answer as _, Caller, Code, Directory, Identity, Role, Tenant, ask, pb, stories,
 };
 
+/// Which events a filter lets through.
+type Wanted<'a> = Box<dyn Fn(&pb::Event) -> bool + 'a>;
+
 stories! {
     r58_every_event_says_who_what_when_and_why,
     r59_a_replay_goes_both_ways_from_any_position,
@@ -153,7 +156,7 @@ async fn r59_a_replay_is_filtered_by_everything_an_event_says(directory: &Direct
     let other = Tenant::create(directory, "other").await;
     let anna = acme.user("ANNA").await.user_id;
     other.user("BERT").await;
-    directory.clock.advance(Duration::from_secs(3600));
+    directory.clock.advance(Duration::from_hours(1));
     let later = directory.clock.now();
     acme.operator
         .users()
@@ -179,7 +182,6 @@ async fn r59_a_replay_is_filtered_by_everything_an_event_says(directory: &Direct
     let stream = format!("user-{anna}");
     let filter = pb::EventFilter::default;
     let user = acme.administrator.user_id.as_str();
-    type Wanted<'a> = Box<dyn Fn(&pb::Event) -> bool + 'a>;
     let checks: Vec<(pb::EventFilter, Wanted<'_>)> = vec![
         (
             pb::EventFilter {
@@ -410,7 +412,7 @@ async fn r62_personal_data_is_withheld_from_callers_without_the_right_to_it(dire
     );
     request.command = Some(pb::CommandOptions {
         reason: "a secret reason".to_owned(),
-        ..repeatable().unwrap()
+        ..repeatable()
     });
     acme.admin.users().create_user(request).await.answer();
     let without = directory.caller(Identity::new(Role::Auditor, "auditor", None));

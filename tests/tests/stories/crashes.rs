@@ -53,7 +53,7 @@ impl Load {
                     while !stopped.load(Ordering::SeqCst) {
                         let user = person(&format!("R{round}C{number}N{}", sent.len()));
                         let mut request = ask!(acme, CreateUserRequest { user });
-                        request.command = repeatable();
+                        request.command = Some(repeatable());
                         let answer = acme.admin.users().create_user(request.clone()).await;
                         let position = answer.map(|answer| answer.into_inner().position);
                         if position.is_ok() {
@@ -84,7 +84,7 @@ impl Load {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), reached)
+        tokio::time::timeout(Duration::from_mins(1), reached)
             .await
             .expect("commands are no longer acknowledged");
     }

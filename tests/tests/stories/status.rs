@@ -254,7 +254,7 @@ async fn r41_sessions_end_with_a_lock_a_deactivation_and_a_deletion(directory: &
     };
     let mut last = valid_from(&anna);
     for step in 0..3 {
-        directory.clock.advance(std::time::Duration::from_secs(60));
+        directory.clock.advance(std::time::Duration::from_mins(1));
         let user = match step {
             0 => {
                 acme.admin

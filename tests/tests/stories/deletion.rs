@@ -15,7 +15,7 @@ stories! {
 async fn delete(
     acme: &Tenant,
     user_id: &str,
-) -> Result<pb::DeleteUserResponse, rollbook_tests::Refusal> {
+) -> Result<pb::DeleteUserResponse, Box<rollbook_tests::Refusal>> {
     acme.admin
         .users()
         .delete_user(ask!(acme, DeleteUserRequest { user_id }))

@@ -66,7 +66,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 
 /// Everything that tests say, in whatever room.
 fn tests() -> String {
-    let stories = sources("tests/tests")
+    let stories = sources("tests/tests/stories")
         .into_iter()
         .filter(|(path, _)| !path.ends_with("coverage.rs"));
     let rooms = ["aggregates", "eventstore", "projections", "services"];
@@ -151,7 +151,7 @@ fn r68_every_method_has_an_access_rule_and_every_rule_a_method() {
 
 #[test]
 fn every_method_has_a_story() {
-    let stories: String = sources("tests/tests")
+    let stories: String = sources("tests/tests/stories")
         .into_iter()
         .map(|(_, text)| text)
         .collect();

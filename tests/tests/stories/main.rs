@@ -1,0 +1,28 @@
+//! Stories: what callers of the service live through, told through gRPC alone. One file for each topic; one program for all
+//! of them, since linking is what takes longest.
+
+#![expect(
+    clippy::expect_used,
+    clippy::too_many_lines,
+    clippy::unwrap_used,
+    reason = "a story is told in one go, and has failed where it cannot go on"
+)]
+
+mod access;
+mod accounts;
+mod companies;
+mod coverage;
+mod crashes;
+mod deletion;
+mod erasure;
+mod errors;
+mod fuzz;
+mod history;
+mod invitations;
+mod involvements;
+mod operations;
+mod permissions;
+mod races;
+mod status;
+mod users;
+mod wire;
