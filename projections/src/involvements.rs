@@ -3,13 +3,15 @@
 //! There is one row for each user and thing; where the user was involved with it more than once, the row shows the last time.
 //! Rows stay when they end, and when their user is deleted: they name nobody.
 
+mod fold;
+
 use rollbook_aggregates::domain::Timestamp;
-use rollbook_aggregates::invoice::{InvoiceEvent, Settlement};
-use rollbook_aggregates::user::{ReviewKind, UserEvent};
+use rollbook_aggregates::invoice::Settlement;
+use rollbook_aggregates::user::ReviewKind;
 use rollbook_aggregates::values::{AccountId, CompanyId, InvoiceId, UserId};
 use rusqlite::{Connection, Row, params};
 
-use crate::columns::{Coded, coded, codes, id, optional_time, time};
+use crate::columns::{coded, codes, id, optional_time, time};
 use crate::event::{Content, Folded};
 use crate::page::{Page, first, one_more, rows, total};
 use crate::reading::{ReadError, questions_of};
@@ -112,39 +114,6 @@ const TABLES: &str = "
         PRIMARY KEY (account_id, company_id, invoice_id)
     ) STRICT, WITHOUT ROWID;
 ";
-
-const BEGIN: &str = "
-    INSERT OR REPLACE INTO involvements (user_id, kind, company_id, subject, account_id, since, since_position)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-
-const END: &str = "
-    UPDATE involvements
-    SET ending = ?5, ended_at = ?6
-    WHERE user_id = ?1 AND kind = ?2 AND company_id = ?3 AND subject = ?4";
-
-/// A review of an invoice that was settled before it.
-const END_LATE: &str = "
-    UPDATE involvements
-    SET ended_at = ?5, ending = coalesce(
-        (
-            SELECT settlement
-            FROM settlements
-            WHERE settlements.account_id = involvements.account_id
-                AND settlements.company_id = ?3
-                AND settlements.invoice_id = ?4
-        ),
-        3
-    )
-    WHERE user_id = ?1 AND kind = ?2 AND company_id = ?3 AND subject = ?4";
-
-const SETTLE: &str = "
-    UPDATE involvements
-    SET ending = ?4, ended_at = ?5
-    WHERE user_id = ?1 AND kind IN (2, 3) AND company_id = ?2 AND subject = ?3 AND ending IS NULL";
-
-const INSERT_SETTLEMENT: &str = "
-    INSERT INTO settlements (account_id, company_id, invoice_id, settlement, settled_at)
-    VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// The columns of an involvement, as [`read`] takes them.
 macro_rules! columns {
@@ -291,158 +260,7 @@ impl View for InvolvementView {
     }
 
     fn fold(tables: &Connection, folded: &Folded) -> Result<(), FoldError> {
-        match &folded.content {
-            Content::User(user, event) => {
-                let involved = Involved {
-                    tables,
-                    folded,
-                    user: user.as_uuid().into_bytes(),
-                };
-                involved.fold(event)?;
-            }
-            Content::Invoice(InvoiceEvent::InvoiceSettlementReported(reported)) => {
-                tables.prepare_cached(INSERT_SETTLEMENT)?.execute(params![
-                    folded.recorded.account_id,
-                    reported.company_id.as_uuid().into_bytes(),
-                    reported.invoice_id.as_str(),
-                    reported.settlement.code(),
-                    folded.micros(),
-                ])?;
-            }
-            Content::Unreadable(why) => return Err(FoldError::Unreadable(why.clone())),
-            Content::Account(_) | Content::Invitation(..) | Content::Other => {}
-        }
-        Ok(())
-    }
-}
-
-/// An event that involves a user.
-struct Involved<'a> {
-    tables: &'a Connection,
-    folded: &'a Folded,
-    user: [u8; 16],
-}
-
-impl Involved<'_> {
-    fn fold(&self, event: &UserEvent) -> rusqlite::Result<usize> {
-        match event {
-            UserEvent::InvoiceQueued(queued) => self.begin(
-                InvolvementKind::QueuedInvoice,
-                queued.company_id,
-                queued.invoice_id.as_str(),
-            ),
-            UserEvent::InvoiceDequeued(dequeued) => {
-                let subject = dequeued.invoice_id.as_str();
-                self.end(
-                    InvolvementKind::QueuedInvoice,
-                    dequeued.company_id,
-                    subject,
-                    Ending::Dequeued,
-                )
-            }
-            UserEvent::InvoiceReviewed(reviewed) => {
-                let (kind, subject) = (reviewed.kind.into(), reviewed.invoice_id.as_str());
-                self.begin(kind, reviewed.company_id, subject)?;
-                if reviewed.settled {
-                    self.end_late(kind, reviewed.company_id, subject)
-                } else {
-                    Ok(0)
-                }
-            }
-            UserEvent::InvoiceReviewRetracted(retracted) => {
-                let subject = retracted.invoice_id.as_str();
-                self.end(
-                    retracted.kind.into(),
-                    retracted.company_id,
-                    subject,
-                    Ending::Retracted,
-                )
-            }
-            UserEvent::InvoiceSettled(settled) => {
-                self.tables.prepare_cached(SETTLE)?.execute(params![
-                    self.user,
-                    settled.company_id.as_uuid().into_bytes(),
-                    settled.invoice_id.as_str(),
-                    Ending::from(settled.settlement).code(),
-                    self.folded.micros(),
-                ])
-            }
-            UserEvent::FlowTemplateLinked(linked) => self.begin(
-                InvolvementKind::FlowTemplate,
-                linked.company_id,
-                linked.flow_template_id.as_str(),
-            ),
-            UserEvent::FlowTemplateUnlinked(unlinked) => {
-                let subject = unlinked.flow_template_id.as_str();
-                self.end(
-                    InvolvementKind::FlowTemplate,
-                    unlinked.company_id,
-                    subject,
-                    Ending::Unlinked,
-                )
-            }
-            UserEvent::ReferenceLinked(linked) => self.begin(
-                InvolvementKind::Reference,
-                linked.company_id,
-                linked.reference_id.as_str(),
-            ),
-            UserEvent::ReferenceUnlinked(unlinked) => {
-                let subject = unlinked.reference_id.as_str();
-                self.end(
-                    InvolvementKind::Reference,
-                    unlinked.company_id,
-                    subject,
-                    Ending::Unlinked,
-                )
-            }
-            // Not involvements, and so of no concern here.
-            _ => Ok(0),
-        }
-    }
-
-    fn begin(
-        &self,
-        kind: InvolvementKind,
-        company: CompanyId,
-        subject: &str,
-    ) -> rusqlite::Result<usize> {
-        self.tables.prepare_cached(BEGIN)?.execute(params![
-            self.user,
-            kind.code(),
-            company.as_uuid().into_bytes(),
-            subject,
-            self.folded.recorded.account_id,
-            self.folded.micros(),
-            self.folded.recorded.position,
-        ])
-    }
-
-    fn end(
-        &self,
-        kind: InvolvementKind,
-        company: CompanyId,
-        subject: &str,
-        ending: Ending,
-    ) -> rusqlite::Result<usize> {
-        let (company, at) = (company.as_uuid().into_bytes(), self.folded.micros());
-        let end = params![self.user, kind.code(), company, subject, ending.code(), at];
-        self.tables.prepare_cached(END)?.execute(end)
-    }
-
-    fn end_late(
-        &self,
-        kind: InvolvementKind,
-        company: CompanyId,
-        subject: &str,
-    ) -> rusqlite::Result<usize> {
-        let (company, at) = (company.as_uuid().into_bytes(), self.folded.micros());
-        self.tables.prepare_cached(END_LATE)?.execute(params![
-            self.user,
-            kind.code(),
-            company,
-            subject,
-            at
-        ])
+        fold::fold(tables, folded)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A deleted user leaves a row that says so and names nobody.
 
 pub(crate) mod accounts;
+mod find;
 mod fold;
 pub(crate) mod list;
 
@@ -11,15 +12,15 @@ use rollbook_aggregates::user::Status;
 use rollbook_aggregates::values::{
     AccountId, CompanyId, EmailAddress, Login, Permission, Signature, UserId, UserType,
 };
-use rusqlite::{Connection, Row, params};
+use rusqlite::Connection;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::columns::{coded, codes, id, json, time};
+use crate::columns::codes;
 use crate::event::{Content, Folded};
-use crate::page::{Page, first, rows};
+use crate::page::Page;
 use crate::reading::{ReadError, questions_of};
-use crate::text::sort_key;
+use crate::users::find::Finder;
 use crate::users::list::{ListUsers, UserKey};
 use crate::view::{FoldError, View};
 
@@ -121,58 +122,6 @@ const TABLES: &str = "
         position INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
-
-/// The columns of a user, as [`read`] takes them.
-macro_rules! columns {
-    () => {
-        "user_id, signature, first_name, last_name, email, phone, mobile_phone, language,
-        user_type, status, active, roles, permissions,
-        CASE companies
-            WHEN 0 THEN '[]'
-            ELSE (
-                SELECT json_group_array(json_array(hex(company_id), hex(supervisor), show_as_addressee))
-                FROM user_companies
-                WHERE user_companies.user_id = users.user_id
-            )
-        END,
-        sessions_valid_from, created_at, modified_at, revision, position"
-    };
-}
-use columns;
-
-/// How many they are.
-const USER_COLUMNS: usize = 19;
-
-const SELECT_USER: &str = concat!(
-    "SELECT ",
-    columns!(),
-    "
-    FROM users
-    WHERE user_id = ?1 AND account_id = ?2"
-);
-
-const SELECT_BY_SIGNATURE: &str = concat!(
-    "SELECT ",
-    columns!(),
-    "
-    FROM users INDEXED BY users_by_signature
-    WHERE account_id = ?1 AND signature_key = ?2 AND signature_folded = ?3"
-);
-
-const SELECT_BY_EMAIL: &str = concat!(
-    "SELECT ",
-    columns!(),
-    "
-    FROM users INDEXED BY users_by_email
-    WHERE account_id = ?1 AND email_key = ?2 AND email_folded = ?3
-    ORDER BY user_id
-    LIMIT 2"
-);
-
-const SELECT_DELETED: &str = "
-    SELECT created_at, deleted_at, revision, position
-    FROM deleted_users
-    WHERE user_id = ?1 AND account_id = ?2";
 
 /// A user of an account, deleted or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -337,11 +286,8 @@ impl Users {
         account: &AccountId,
         folded: &str,
     ) -> Result<Option<UserRow>, ReadError> {
-        self.0.look_up(|tables| {
-            Ok(Finder::new(tables, account)?
-                .by(SELECT_BY_SIGNATURE, folded)?
-                .pop())
-        })
+        self.0
+            .look_up(|tables| Finder::new(tables, account)?.by_signature(folded))
     }
 
     /// The users that have an e-mail address, given in its folded form: two at most, which is enough to know that it is
@@ -351,7 +297,7 @@ impl Users {
     /// The file of the view cannot be read.
     pub fn by_email(&self, account: &AccountId, folded: &str) -> Result<Vec<UserRow>, ReadError> {
         self.0
-            .look_up(|tables| Finder::new(tables, account)?.by(SELECT_BY_EMAIL, folded))
+            .look_up(|tables| Finder::new(tables, account)?.by_email(folded))
     }
 
     /// The user that signs in with this text, as typed.
@@ -365,17 +311,16 @@ impl Users {
     ) -> Result<Option<UserRow>, ReadError> {
         self.0.look_up(|tables| {
             let finder = Finder::new(tables, account)?;
-            let mut found = match finder.login {
+            match finder.login() {
                 Login::Email => match EmailAddress::parse(text) {
-                    Ok(email) => finder.by(SELECT_BY_EMAIL, email.folded().as_str())?,
-                    Err(_) => Vec::new(),
+                    Ok(email) => Ok(finder.by_email(email.folded().as_str())?.pop()),
+                    Err(_) => Ok(None),
                 },
                 Login::Signature => match Signature::parse(text) {
-                    Ok(signature) => finder.by(SELECT_BY_SIGNATURE, signature.folded().as_str())?,
-                    Err(_) => Vec::new(),
+                    Ok(signature) => finder.by_signature(signature.folded().as_str()),
+                    Err(_) => Ok(None),
                 },
-            };
-            Ok(found.pop())
+            }
         })
     }
 
@@ -385,77 +330,5 @@ impl Users {
     /// The file of the view cannot be read.
     pub async fn list(&self, query: ListUsers) -> Result<Page<UserRow, UserKey>, ReadError> {
         self.0.list(move |tables| list::list(tables, &query)).await
-    }
-}
-
-/// Finds users of one account.
-struct Finder<'a> {
-    tables: &'a Connection,
-    account: &'a AccountId,
-    login: Login,
-}
-
-impl<'a> Finder<'a> {
-    fn new(tables: &'a Connection, account: &'a AccountId) -> rusqlite::Result<Self> {
-        Ok(Self {
-            tables,
-            account,
-            login: accounts::login_of(tables, account)?,
-        })
-    }
-
-    fn find(&self, user: UserId) -> rusqlite::Result<Option<FoundUser>> {
-        let key = params![user.as_uuid().into_bytes(), self.account.as_str()];
-        if let Some(row) = first(self.tables, SELECT_USER, key, |row| self.read(row))? {
-            return Ok(Some(FoundUser::Present(Box::new(row))));
-        }
-        first(self.tables, SELECT_DELETED, key, |row| {
-            Ok(FoundUser::Deleted(DeletedUser {
-                account_id: self.account.clone(),
-                user_id: user,
-                created_at: time(row, 0)?,
-                deleted_at: time(row, 1)?,
-                revision: row.get(2)?,
-                position: row.get(3)?,
-            }))
-        })
-    }
-
-    fn by(&self, sql: &'static str, folded: &str) -> rusqlite::Result<Vec<UserRow>> {
-        let params = params![self.account.as_str(), sort_key(folded), folded];
-        rows(self.tables, sql, params, |row| self.read(row))
-    }
-
-    fn read(&self, row: &Row<'_>) -> rusqlite::Result<UserRow> {
-        let signature: String = row.get(1)?;
-        let email: String = row.get(4)?;
-        let user_name = match self.login {
-            Login::Email => email.clone(),
-            Login::Signature => signature.clone(),
-        };
-        Ok(UserRow {
-            account_id: self.account.clone(),
-            user_id: id(row, 0)?,
-            signature,
-            user_name,
-            first_name: row.get(2)?,
-            last_name: row.get(3)?,
-            email,
-            phone: row.get(5)?,
-            mobile_phone: row.get(6)?,
-            language: row.get(7)?,
-            user_type: coded(row, 8)?,
-            status: coded(row, 9)?,
-            active: row.get(10)?,
-            external: false,
-            roles: json(row, 11)?,
-            permissions: json(row, 12)?,
-            companies: json(row, 13)?,
-            sessions_valid_from: time(row, 14)?,
-            created_at: time(row, 15)?,
-            modified_at: time(row, 16)?,
-            revision: row.get(17)?,
-            position: row.get(18)?,
-        })
     }
 }

@@ -1,16 +1,17 @@
 //! The accounts: their settings, companies and catalogues. They stand in the file of the users, whose user name follows from
 //! their account's login.
 
-use rollbook_aggregates::account::AccountEvent;
+mod fold;
+
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::values::{AccountId, CompanyId, Login, PasswordAuthority};
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, Row, params};
 
-use crate::columns::{Coded, account, coded, id, time};
-use crate::event::Folded;
+use crate::columns::{account, coded, id, time};
 use crate::page::{Page, first, one_more, rows};
 use crate::reading::{ReadError, questions_of};
-use crate::view::FoldError;
+
+pub(super) use fold::fold;
 
 pub(super) const TABLES: &str = "
     CREATE TABLE accounts (
@@ -49,67 +50,6 @@ pub(super) const TABLES: &str = "
         PRIMARY KEY (account_id, module)
     ) STRICT, WITHOUT ROWID;
 ";
-
-const INSERT_ACCOUNT: &str = "
-    INSERT INTO accounts (
-        account_id, revision, position, created_at, modified_at,
-        title, login, password_authority, invitation_validity_days, welcome_validity_days
-    )
-    VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9)";
-
-const TOUCH: &str = "
-    UPDATE accounts
-    SET revision = ?2, position = ?3, modified_at = ?4
-    WHERE account_id = ?1";
-
-const SET_TITLE: &str = "
-    UPDATE accounts
-    SET title = ?2
-    WHERE account_id = ?1";
-
-const SET_LOGIN: &str = "
-    UPDATE accounts
-    SET login = ?2
-    WHERE account_id = ?1";
-
-const SET_PASSWORD_AUTHORITY: &str = "
-    UPDATE accounts
-    SET password_authority = ?2
-    WHERE account_id = ?1";
-
-const SET_INVITATION_VALIDITY: &str = "
-    UPDATE accounts
-    SET invitation_validity_days = ?2
-    WHERE account_id = ?1";
-
-const SET_WELCOME_VALIDITY: &str = "
-    UPDATE accounts
-    SET welcome_validity_days = ?2
-    WHERE account_id = ?1";
-
-const PUT_COMPANY: &str = "
-    INSERT OR REPLACE INTO companies (account_id, company_id, title, title_key)
-    VALUES (?1, ?2, ?3, ?4)";
-
-const DELETE_COMPANY: &str = "
-    DELETE FROM companies
-    WHERE account_id = ?1 AND company_id = ?2";
-
-const PUT_ROLE: &str = "
-    INSERT OR REPLACE INTO roles (account_id, role, title)
-    VALUES (?1, ?2, ?3)";
-
-const DELETE_ROLE: &str = "
-    DELETE FROM roles
-    WHERE account_id = ?1 AND role = ?2";
-
-const PUT_MODULE: &str = "
-    INSERT OR REPLACE INTO modules (account_id, module, title, administrator_only)
-    VALUES (?1, ?2, ?3, ?4)";
-
-const DELETE_MODULE: &str = "
-    DELETE FROM modules
-    WHERE account_id = ?1 AND module = ?2";
 
 const SELECT_ACCOUNT: &str = "
     SELECT account_id, title, login, password_authority, invitation_validity_days, welcome_validity_days,
@@ -304,114 +244,4 @@ fn complete(tables: &Connection, mut account: AccountRow) -> rusqlite::Result<Ac
         })
     })?;
     Ok(account)
-}
-
-pub(super) fn fold(
-    tables: &Connection,
-    folded: &Folded,
-    event: &AccountEvent,
-) -> Result<(), FoldError> {
-    let recorded = &folded.recorded;
-    let account = recorded.account_id.as_str();
-    let run = |sql, params: &[&dyn ToSql]| tables.prepare_cached(sql)?.execute(params);
-    if let AccountEvent::AccountCreated(created) = event {
-        let settings = &created.settings;
-        run(
-            INSERT_ACCOUNT,
-            params![
-                account,
-                recorded.revision,
-                recorded.position,
-                folded.micros(),
-                created.title.as_str(),
-                settings.login.code(),
-                settings.password_authority.code(),
-                settings.invitation_validity_days.days(),
-                settings.welcome_validity_days.days(),
-            ],
-        )?;
-        return Ok(());
-    }
-    change(account, event, run)?;
-    run(
-        TOUCH,
-        params![
-            account,
-            recorded.revision,
-            recorded.position,
-            folded.micros()
-        ],
-    )?;
-    Ok(())
-}
-
-/// Changes what the event says, of an account that is there.
-fn change(
-    account: &str,
-    event: &AccountEvent,
-    run: impl Fn(&'static str, &[&dyn ToSql]) -> rusqlite::Result<usize>,
-) -> rusqlite::Result<usize> {
-    match event {
-        AccountEvent::AccountCreated(_) => Ok(0),
-        AccountEvent::AccountTitleChanged(changed) => {
-            run(SET_TITLE, params![account, changed.title.as_str()])
-        }
-        AccountEvent::LoginChanged(changed) => {
-            run(SET_LOGIN, params![account, changed.login.code()])
-        }
-        AccountEvent::PasswordAuthorityChanged(changed) => run(
-            SET_PASSWORD_AUTHORITY,
-            params![account, changed.password_authority.code()],
-        ),
-        AccountEvent::InvitationValidityChanged(changed) => run(
-            SET_INVITATION_VALIDITY,
-            params![account, changed.days.days()],
-        ),
-        AccountEvent::WelcomeValidityChanged(changed) => {
-            run(SET_WELCOME_VALIDITY, params![account, changed.days.days()])
-        }
-        AccountEvent::CompanyAdded(company) => {
-            let title = (company.title.as_str(), company.title.folded());
-            run(
-                PUT_COMPANY,
-                params![
-                    account,
-                    company.company_id.as_uuid().into_bytes(),
-                    title.0,
-                    title.1.as_str()
-                ],
-            )
-        }
-        AccountEvent::CompanyRenamed(company) => {
-            let title = (company.title.as_str(), company.title.folded());
-            run(
-                PUT_COMPANY,
-                params![
-                    account,
-                    company.company_id.as_uuid().into_bytes(),
-                    title.0,
-                    title.1.as_str()
-                ],
-            )
-        }
-        AccountEvent::CompanyRemoved(company) => run(
-            DELETE_COMPANY,
-            params![account, company.company_id.as_uuid().into_bytes()],
-        ),
-        AccountEvent::RoleDefined(role) => run(
-            PUT_ROLE,
-            params![account, role.role.as_str(), role.title.as_str()],
-        ),
-        AccountEvent::RoleRemoved(role) => run(DELETE_ROLE, params![account, role.role.as_str()]),
-        AccountEvent::ModuleDefined(module) => {
-            let (name, title) = (module.module.as_str(), module.title.as_str());
-            run(
-                PUT_MODULE,
-                params![account, name, title, module.administrator_only],
-            )
-        }
-        AccountEvent::ModuleRemoved(module) => {
-            run(DELETE_MODULE, params![account, module.module.as_str()])
-        }
-    }
 }

@@ -10,7 +10,8 @@ use rusqlite::{Connection, params_from_iter};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Finder, USER_COLUMNS, UserRow, columns};
+use super::UserRow;
+use super::find::{Finder, USER_COLUMNS, columns};
 use crate::columns::Coded;
 use crate::page::{Page, one_more, rows, total};
 
@@ -218,7 +219,7 @@ fn list_where_few_are(
     let column = query
         .after
         .as_ref()
-        .map_or_else(|| Column::of(query.sort, finder.login), |key| key.column);
+        .map_or_else(|| Column::of(query.sort, finder.login()), |key| key.column);
     let matching = matching(few, tables, query, column)?;
     let count = format!("SELECT count(*) {}", matching.sql);
     let total = total(
