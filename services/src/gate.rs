@@ -207,6 +207,8 @@ fn explain(answer: Response<Body>) -> Response<Body> {
     match code {
         None | Some(Code::Ok) => answer,
         Some(_) if headers.contains_key(Status::GRPC_STATUS_DETAILS) => answer,
+        // Health and reflection say so of what they do not know; a refusal of ours carries details.
+        Some(Code::NotFound) => answer,
         Some(code) => {
             let message = headers
                 .get(Status::GRPC_MESSAGE)
