@@ -192,30 +192,42 @@ impl ViewFile {
         Err(stopped)
     }
 
+    /// Passes over commits that concern nothing here, without a word to the file; answers whether it could. The checkpoint that
+    /// is saved then falls behind, though not without end.
+    pub(crate) fn pass_over<V: View>(&mut self, events: &[Arc<Folded>]) -> bool {
+        let Some(at) = self.after(events) else {
+            return true;
+        };
+        let passed =
+            at.position - self.saved <= UNSAVED && !events.iter().any(|event| V::concerns(event));
+        if passed {
+            self.at = at;
+        }
+        passed
+    }
+
     fn fold_all<V: View>(&mut self, events: &[Arc<Folded>]) -> Result<(), Stopped> {
-        let Some(last) = events.last() else {
+        let Some(at) = self.after(events) else {
             return Ok(());
         };
-        let at = Checkpoint {
-            log: self.at.log,
-            position: last.recorded.position,
-            hash: last.recorded.hash,
-        };
         let concerned = || events.iter().filter(|event| V::concerns(event));
-        if concerned().next().is_some() {
-            self.write::<V>(concerned(), &at)?;
-        } else if at.position - self.saved > UNSAVED {
-            save(&self.connection, &at).map_err(|error| Stopped {
-                position: at.position,
-                error: error.into(),
-            })?;
-            self.saved = at.position;
-        }
+        self.write::<V>(concerned(), &at)?;
         if self.erase_since.is_none() && concerned().any(|event| event.recorded.forgets) {
             self.erase_since = Some(Instant::now());
         }
+        self.saved = at.position;
         self.at = at;
         Ok(())
+    }
+
+    /// The checkpoint behind events.
+    fn after(&self, events: &[Arc<Folded>]) -> Option<Checkpoint> {
+        let last = &events.last()?.recorded;
+        Some(Checkpoint {
+            log: self.at.log,
+            position: last.position,
+            hash: last.hash,
+        })
     }
 
     fn write<'a, V: View>(
@@ -237,9 +249,7 @@ impl ViewFile {
             })?;
         }
         save(&transaction, at).map_err(failed(at.position))?;
-        transaction.commit().map_err(failed(at.position))?;
-        self.saved = at.position;
-        Ok(())
+        transaction.commit().map_err(failed(at.position))
     }
 
     /// Whether erased data has waited for a quiet moment as long as it may.

@@ -102,9 +102,14 @@ async fn next(feed: &Feed, position: u64, chores: bool) -> Result<Next, StoreErr
     }
 }
 
-/// Does the work on a blocking thread, and gives the file back.
+/// Does the work, on a blocking thread where the file has a part in it, and gives the file back.
 async fn work<V: View>(mut file: ViewFile, next: Next) -> Result<ViewFile, Halt> {
     let position = file.position();
+    if let Next::Fold(events) = &next
+        && file.pass_over::<V>(events)
+    {
+        return Ok(file);
+    }
     let worked = tokio::task::spawn_blocking(move || {
         let resting = matches!(next, Next::Rest);
         let mut outcome = match next {

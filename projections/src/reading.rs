@@ -192,7 +192,10 @@ impl Reading {
         let reading = Arc::clone(self);
         match tokio::task::spawn_blocking(move || reading.look_up(question)).await {
             Ok(answer) => answer,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            Err(cut_off) => match cut_off.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(ReadError::Log(StoreError::Closed)),
+            },
         }
     }
 
