@@ -237,6 +237,18 @@ impl PostgresServer {
     }
 }
 
+impl PostgresServer {
+    /// Ends it at once, as a loss of power would.
+    pub fn halt(&self) {
+        run_tool("halt", &self.folder.path().join("server"), &[]);
+    }
+
+    /// Starts it again at the same URL.
+    pub fn resume(&self) {
+        run_tool("resume", &self.folder.path().join("server"), &[]);
+    }
+}
+
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         run_tool("stop", &self.folder.path().join("server"), &[]);

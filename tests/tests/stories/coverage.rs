@@ -29,6 +29,10 @@ const UNREACHED: &[(&str, &str)] = &[
         "HASHING_BUSY",
         "needs more passwords waiting than the queue holds",
     ),
+    (
+        "COMPANY_EXISTS",
+        "needs the service to make the same id twice",
+    ),
     ("USER_EXISTS", "needs the service to make the same id twice"),
     (
         "INVITATION_EXISTS",

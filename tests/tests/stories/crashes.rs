@@ -305,6 +305,49 @@ async fn r66_a_backend_of_postgres_is_killed_in_the_middle_of_commits() {
     views_equal_a_rebuild(&installation, program).await;
 }
 
+/// Takes the power from PostgreSQL, and gives it back: the process says that the log is away, and goes on by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r67_while_postgres_is_away_calls_are_refused_as_such() {
+    let server = PostgresServer::start(&[]);
+    let installation = Installation::new(Some(Database::create_on(server.url()).await));
+    installation.migrate().await;
+    let program = installation.serve().await;
+    let acme = tenant(&installation, &program).await;
+    server.halt();
+    let user = person("ANNA");
+    let mut request = ask!(acme, CreateUserRequest { user });
+    request.command = Some(repeatable());
+    let command = acme.admin.users().create_user(request.clone()).await;
+    command.refusal().is(Code::Unavailable, "LOG_UNAVAILABLE");
+    let question = ask!(acme, ListUsersRequest {});
+    let answer = acme.admin.users().list_users(question).await;
+    answer.refusal().is(Code::Unavailable, "LOG_UNAVAILABLE");
+    server.resume();
+    let created = async {
+        loop {
+            match acme
+                .admin
+                .users()
+                .create_user(request.clone())
+                .await
+                .outcome()
+            {
+                Ok(created) => return created,
+                Err(refusal) => refusal.is(Code::Unavailable, "LOG_UNAVAILABLE"),
+            };
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let created = tokio::time::timeout(Duration::from_secs(30), created).await;
+    let created = created
+        .expect("the process does not come back")
+        .user
+        .unwrap();
+    assert_eq!(acme.signatures().await, ["ADM", "ANNA"]);
+    assert_eq!(created.signature, "ANNA");
+    views_equal_a_rebuild(&installation, program).await;
+}
+
 /// The process id of a backend that serves the program.
 async fn backend(database: &Database) -> i32 {
     let mut connection = database.connect().await;

@@ -327,7 +327,7 @@ async fn r24_an_involvement_that_ended_does_not_block(directory: &Directory) {
         .await
         .unwrap_err()
         .is(Code::FailedPrecondition, "USER_STILL_NEEDED");
-    assert_eq!(refusal.kinds(), ["INVOICE_NOT_SETTLED"]);
+    assert_eq!(refusal.kinds(), ["UNSETTLED_INVOICE"]);
     acme.service
         .involvements()
         .retract_invoice_review(ask!(

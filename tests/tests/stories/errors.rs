@@ -210,7 +210,14 @@ async fn r68_ids_of_another_account_answer_as_unknown_ones(directory: &Directory
     let other = World::create(directory, "other").await;
     let head = directory.head().await;
     let others = other.samples();
-    for (sample, foreign) in world.samples().into_iter().zip(others) {
+    for (mut sample, foreign) in world.samples().into_iter().zip(others) {
+        if contract::is_command(&sample.method) {
+            // A settlement is recorded for a company that is gone, too; here nothing is to be.
+            sample = sample.with_options(&pb::CommandOptions {
+                validate_only: true,
+                ..Default::default()
+            });
+        }
         for path in sample.texts() {
             let name = path_text(&path);
             let id = text_at(&foreign.message, &path);
@@ -289,7 +296,14 @@ async fn r66_a_stale_revision_aborts(directory: &Directory) {
         };
         let refusal = refused(&sample.with_options(&options)).await;
         let name = sample.method.name();
-        if ["CreateAccount", "CreateUser", "InviteUsers"].contains(&name) {
+        if [
+            "AcceptInvitation",
+            "CreateAccount",
+            "CreateUser",
+            "InviteUsers",
+        ]
+        .contains(&name)
+        {
             refusal
                 .is(Code::InvalidArgument, "MALFORMED")
                 .names(&["command.expected_revision"]);

@@ -16,6 +16,7 @@ stories! {
     r45_the_term_is_a_setting_of_the_account,
     r45_a_command_that_meets_an_expired_invitation_records_the_expiry,
     r46_sent_again_the_old_token_is_dead_and_the_term_begins_anew,
+    r47_an_address_is_changed_by_deleting_and_inviting_again,
     r48_accepting_creates_the_user_and_completes_the_invitation_in_one_commit,
     r48_looking_an_invitation_up_consumes_nothing,
     r48_an_acceptance_obeys_the_rules_of_a_new_user,
@@ -318,6 +319,30 @@ async fn r46_sent_again_the_old_token_is_dead_and_the_term_begins_anew(directory
         (user.email.as_str(), user.status()),
         ("anna@example.com", pb::UserStatus::Active)
     );
+}
+
+async fn r47_an_address_is_changed_by_deleting_and_inviting_again(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let wrong = invite(&acme, "anna@exmaple.com").await;
+    let invitation_id = wrong.invitation.unwrap().invitation_id;
+    acme.admin
+        .invitations()
+        .delete_invitation(ask!(acme, DeleteInvitationRequest { invitation_id }))
+        .await
+        .answer();
+    let right = invite(&acme, "anna@example.com").await;
+    let accepted = acme
+        .portal
+        .invitations()
+        .accept_invitation(accept(&right.token, "ANNA"))
+        .await
+        .answer();
+    assert_eq!(accepted.user.unwrap().email, "anna@example.com");
+    let edits = rollbook_tests::contract::methods()
+        .into_iter()
+        .filter(|method| method.name() == "UpdateInvitation")
+        .count();
+    assert_eq!(edits, 0, "an invitation cannot be edited");
 }
 
 async fn r48_accepting_creates_the_user_and_completes_the_invitation_in_one_commit(

@@ -201,7 +201,7 @@ async fn r39_each_report_is_idempotent_by_what_it_is_about(directory: &Directory
         "a retracted review leaves the attest"
     );
     assert_eq!(
-        acme.event_types(&format!("user-{anna}")).await[1..],
+        acme.event_types(&format!("user-{anna}")).await[2..],
         [
             "InvoiceQueued",
             "FlowTemplateLinked",
@@ -319,10 +319,11 @@ async fn r39_an_invoice_is_one_of_its_company(directory: &Directory) {
     assert_eq!(involvements(&acme, &anna, false).await, []);
     acme.service
         .involvements()
-        .report_invoice_posted(ask!(
+        .report_invoice_queued(ask!(
             acme,
-            ReportInvoicePostedRequest {
+            ReportInvoiceQueuedRequest {
                 company_id: uuid::Uuid::now_v7().to_string(),
+                user_id: &anna,
                 invoice_id: "INV-7",
             }
         ))

@@ -1,7 +1,10 @@
 //! Operations: the log, the views, health and reflection.
 
+use std::time::Duration;
+
 use rollbook_tests::directory::{Views, check_log};
-use rollbook_tests::{Answer as _, Directory, Home, Tenant, ask, pb, stories};
+use rollbook_tests::{Answer as _, Code, Directory, Home, Tenant, ask, pb, stories};
+use sqlx::Connection as _;
 
 stories! {
     r56_views_follow_the_log,
@@ -124,6 +127,25 @@ async fn r64_a_process_on_postgres_without_views_builds_them_before_it_answers()
 #[tokio::test(flavor = "multi_thread")]
 async fn r59_an_embedded_log_is_there_after_a_restart() {
     restarted(Home::Embedded, Views::Kept).await;
+}
+
+/// A head that no event stands at is what a process sees whose followers are far behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn r56_a_read_that_would_wait_past_its_deadline_says_so() {
+    let directory = Directory::start(Home::Postgres).await;
+    let acme = Tenant::create(&directory, "acme").await;
+    let mut connection = directory.database().unwrap().connect().await;
+    let move_head = "UPDATE log_head SET position = position + $1";
+    let by = |count: i64| sqlx::query(move_head).bind(count);
+    by(1).execute(&mut connection).await.unwrap();
+    let mut request = tonic::Request::new(ask!(acme, ListUsersRequest {}));
+    request.set_timeout(Duration::from_millis(500));
+    let refusal = acme.admin.users().list_users(request).await.refusal();
+    by(-1).execute(&mut connection).await.unwrap();
+    refusal.is(Code::Unavailable, "VIEW_LAGGING");
+    assert_eq!(acme.signatures().await, ["ADM"]);
+    connection.close().await.unwrap();
+    directory.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use futures::future::join_all;
 use rollbook_tests::people::{administrator, person};
@@ -79,61 +80,49 @@ async fn creates_of_one_signature(acme: &Tenant, callers: &[Caller]) {
 
 /// Two administrators delete each other, again and again, alone or with a third one there.
 async fn duels(directory: &Directory, acme: &Tenant, places: &[&Tenant], third: bool) {
+    let first = acme.administrator.user_id.as_str();
     for round in 0..100 {
-        // The seconds are the only administrators beside the third: the first of the account is it, or inactive.
-        let left = acme
-            .create_user(administrator(&format!("L{round}{third}")))
-            .await;
-        let right = acme
-            .create_user(administrator(&format!("R{round}{third}")))
-            .await;
-        let left_caller = acme.administrator_caller(directory, &left.user_id);
-        let right_caller = acme.administrator_caller(directory, &right.user_id);
+        // Who was deactivated in the round before has to sign in again.
+        directory.clock.advance(Duration::from_secs(1));
+        let acme = &Tenant {
+            admin: acme.admin.signed_in_again(),
+            ..acme.clone()
+        };
+        let left = acme.create_user(administrator(&format!("L{round}{third}")));
+        let left = left.await.user_id;
+        let right = acme.create_user(administrator(&format!("R{round}{third}")));
+        let right = right.await.user_id;
+        let callers = [&left, &right].map(|id| acme.administrator_caller(directory, id));
         if !third {
-            let user_id = &acme.administrator.user_id;
-            left_caller
-                .users()
-                .deactivate_user(ask!(acme, DeactivateUserRequest { user_id }))
-                .await
-                .answer();
+            let request = ask!(acme, DeactivateUserRequest { user_id: first });
+            let mut users = callers[0].users();
+            users.deactivate_user(request).await.answer();
         }
-        let shoot = |caller: &Caller, place: &Tenant, target: &str| {
+        let shoot = |caller: &Caller, place: &Tenant, user_id: &String| {
             let caller = place.reached_by(caller);
-            let request = ask!(acme, DeleteUserRequest { user_id: target });
+            let request = ask!(acme, DeleteUserRequest { user_id });
             async move { caller.users().delete_user(request).await.outcome() }
         };
         let outcomes = at_once(vec![
-            shoot(&left_caller, places[0], &right.user_id),
-            shoot(&right_caller, places[places.len() - 1], &left.user_id),
+            shoot(&callers[0], places[0], &right),
+            shoot(&callers[1], places[places.len() - 1], &left),
         ])
         .await;
-        let (survived, reasons) = tally(&outcomes);
-        assert_eq!(survived, 1, "round {round}: {reasons:?}");
-        let survivor = if outcomes[0].is_ok() {
-            &left_caller
+        let (succeeded, reasons) = tally(&outcomes);
+        assert_eq!(succeeded, 1, "round {round}: {reasons:?}");
+        let (survivor, caller) = if outcomes[0].is_ok() {
+            (&left, &callers[0])
         } else {
-            &right_caller
+            (&right, &callers[1])
         };
         if !third {
-            directory.clock.advance(std::time::Duration::from_secs(1));
-            let user_id = &acme.administrator.user_id;
-            survivor
-                .users()
-                .activate_user(ask!(acme, ActivateUserRequest { user_id }))
-                .await
-                .answer();
+            let request = ask!(acme, ActivateUserRequest { user_id: first });
+            caller.users().activate_user(request).await.answer();
         }
-        let user_id = if outcomes[0].is_ok() {
-            &left.user_id
-        } else {
-            &right.user_id
-        };
-        acme.admin
-            .signed_in_again()
-            .users()
-            .delete_user(ask!(acme, DeleteUserRequest { user_id }))
-            .await
-            .answer();
+        directory.clock.advance(Duration::from_secs(1));
+        let request = ask!(acme, DeleteUserRequest { user_id: survivor });
+        let admin = acme.admin.signed_in_again();
+        admin.users().delete_user(request).await.answer();
     }
 }
 

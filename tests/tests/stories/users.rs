@@ -509,7 +509,7 @@ async fn r6_one_user_is_found_by_any_of_its_names(directory: &Directory) {
         .await
         .refusal()
         .is(Code::InvalidArgument, "MALFORMED")
-        .names(&["key"]);
+        .names(&["user_id"]);
 }
 
 async fn r57_many_users_are_read_by_id_in_one_call(directory: &Directory) {
