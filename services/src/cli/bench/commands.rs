@@ -52,7 +52,8 @@ pub async fn run(flags: CommandsFlags) -> Result<(), Problem> {
         "## Durable commands a second\n\nrollbook {} on {}.\n\
          Users are created without passwords, updates change a phone number, mixed does both in turn.\n\
          rollbook is called through gRPC in another process, its views follow, and its clock stops when the last one has\n\
-         caught up. The stock library runs the same domain in process, with one view (`GenericQuery`).\n\
+         caught up. The stock library runs the same domain in process, with one view (`GenericQuery`)\n\
+         and {STOCK_CONNECTIONS} connections, its default.\n\
          Median of {} interleaved rounds of {} s.\n",
         env!("CARGO_PKG_VERSION"),
         machine(),
