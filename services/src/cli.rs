@@ -1,6 +1,10 @@
 //! The command line: the service's own commands, and a client for people.
 
+use std::error::Error as _;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 pub use self::problem::Problem;
 use crate::config::ServeFlags;
@@ -67,13 +71,45 @@ enum Command {
     Operations(operations::OperationsArgs),
 }
 
+/// Does what the arguments of the process ask for.
+///
+/// Everything asynchronous is started in here, so that the binary holds no copy of it.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = Runtime::new()
+        .map_err(|source| Problem::Failed {
+            action: "start the runtime".to_owned(),
+            source: Box::new(source),
+        })
+        .and_then(|runtime| runtime.block_on(cli.run()));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) if problem.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(problem) => {
+            tell(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells what went wrong, and what led to it.
+fn tell(problem: &Problem) {
+    eprintln!("error: {problem}");
+    let mut cause = problem.source();
+    while let Some(source) = cause {
+        eprintln!("  because {source}");
+        cause = source.source();
+    }
+}
+
 impl Cli {
     /// Does what was asked.
     ///
     /// # Errors
     ///
     /// What went wrong, and what to do about it.
-    pub async fn run(self) -> Result<(), Problem> {
+    async fn run(self) -> Result<(), Problem> {
         match self.command {
             Command::Tour(flags) => tour::run(flags).await,
             Command::Serve(flags) => serve::run(flags).await,

@@ -277,7 +277,6 @@ impl Executor {
         };
         deletion_blockers(&ctx, &user).map_err(|error| Failure::refused(&error))
     }
-
 }
 
 /// A new id, a UUID of version 7.

@@ -1,28 +1,12 @@
 //! The binary `rollbook`.
 
-use std::{error::Error as _, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::Parser as _;
-use rollbook_services::cli::{Cli, Problem};
+use mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match Cli::parse().run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) if problem.is_closed_pipe() => ExitCode::SUCCESS,
-        Err(problem) => {
-            tell(&problem);
-            ExitCode::FAILURE
-        }
-    }
-}
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Tells what went wrong, and what led to it.
-fn tell(problem: &Problem) {
-    eprintln!("error: {problem}");
-    let mut cause = problem.source();
-    while let Some(source) = cause {
-        eprintln!("  because {source}");
-        cause = source.source();
-    }
+fn main() -> ExitCode {
+    rollbook_services::cli::main()
 }

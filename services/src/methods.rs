@@ -41,13 +41,23 @@ struct Parts {
 }
 
 /// A request that is for one account.
-trait InAccount: Message {
+trait InAccount: Named {
     /// The account it names, as it came.
     fn account_id(&self) -> &str;
 }
 
+/// A request with a name that never changes, so that a repeat is known after an upgrade too.
+trait Named: Message {
+    /// The name of its message.
+    const NAME: &'static str;
+}
+
 macro_rules! in_account {
     ($($request:ident)+) => {$(
+        impl Named for pb::$request {
+            const NAME: &'static str = stringify!($request);
+        }
+
         impl InAccount for pb::$request {
             fn account_id(&self) -> &str {
                 &self.account_id
@@ -71,6 +81,10 @@ in_account! {
     RetractInvoiceReviewRequest ReportInvoicePostedRequest ReportInvoiceWithdrawnRequest
     LinkFlowTemplateRequest UnlinkFlowTemplateRequest LinkReferenceRequest
     UnlinkReferenceRequest ListInvolvementsRequest ListReviewersRequest
+}
+
+impl Named for pb::AcceptInvitationRequest {
+    const NAME: &'static str = "AcceptInvitationRequest";
 }
 
 /// A command that passed the gate and authorisation, with the digest of its content.
@@ -123,10 +137,10 @@ impl Directory {
         Ok(self.arrived(call, message))
     }
 
-    fn arrived<R: Message>(&self, call: Call, message: R) -> Arrived<R> {
+    fn arrived<R: Named>(&self, call: Call, message: R) -> Arrived<R> {
         let actor = call.caller.actor.to_string();
         let parts: [&[u8]; 4] = [
-            std::any::type_name::<R>().as_bytes(),
+            R::NAME.as_bytes(),
             actor.as_bytes(),
             call.caller.service.as_bytes(),
             &message.encode_to_vec(),
@@ -209,7 +223,6 @@ impl Directory {
         };
         Ok(user_from_state(&account, &user, outcome.revision))
     }
-
 }
 
 /// The order for a command that was read out of its message.

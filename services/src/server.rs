@@ -90,6 +90,11 @@ pub enum StartError {
     /// The master key cannot be read or made.
     #[error("the master key cannot be read or made")]
     MasterKey(#[from] MasterKeyError),
+    /// The data directory has a log whose master key is gone.
+    #[error(
+        "the data directory has a log, but its master key {0} is gone: put it back, or give it"
+    )]
+    MasterKeyLost(String),
     /// There is no key to check tokens with.
     #[error("no public key to check tokens with is configured")]
     NoTokenKey,

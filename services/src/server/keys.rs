@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use rollbook_eventstore::MasterKey;
+use rollbook_eventstore::{MasterKey, sqlite};
 
 use super::{Options, StartError, Store};
 use crate::caller::{self, Minter};
@@ -31,6 +31,10 @@ pub(super) fn master_key(options: &Options) -> Result<MasterKey, StartError> {
         Store::Embedded => {
             let path = options.data_dir.join(MASTER_KEY);
             if !path.exists() {
+                // Another key would open nothing of what is there.
+                if options.data_dir.join(sqlite::FILE).exists() {
+                    return Err(StartError::MasterKeyLost(path.display().to_string()));
+                }
                 MasterKey::generate().write_new(&path)?;
             }
             Ok(MasterKey::from_file(&path)?)
@@ -87,4 +91,52 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let linked = fs::hard_link(&made, path);
     fs::remove_file(&made)?;
     linked
+}
+
+#[cfg(test)]
+mod tests {
+    use rollbook_eventstore::Clock;
+
+    use super::*;
+
+    fn embedded(data_dir: &Path) -> Options {
+        Options {
+            listen: ([127, 0, 0, 1], 0).into(),
+            data_dir: data_dir.to_owned(),
+            store: Store::Embedded,
+            master_key: None,
+            token_keys: Vec::new(),
+            tls: None,
+            allow_plaintext: false,
+            clock: Clock::system(),
+        }
+    }
+
+    #[test]
+    fn a_lost_master_key_is_told_and_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = embedded(dir.path());
+        assert!(master_key(&options).is_ok());
+        fs::write(dir.path().join(sqlite::FILE), "a log").unwrap();
+        fs::remove_file(dir.path().join(MASTER_KEY)).unwrap();
+        let lost = master_key(&options).map(drop);
+        assert!(matches!(lost, Err(StartError::MasterKeyLost(_))));
+        assert!(!dir.path().join(MASTER_KEY).exists());
+    }
+
+    #[test]
+    fn a_token_key_is_made_once_and_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let pem = token_key_pem(dir.path()).unwrap();
+        assert_eq!(token_key_pem(dir.path()).unwrap(), pem);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(dir.path().join(TOKEN_KEY))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o077, 0);
+        }
+    }
 }
