@@ -56,6 +56,10 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one home of the system's time"
+)]
 fn system_micros() -> i64 {
     Utc::now().timestamp_micros()
 }

@@ -281,7 +281,6 @@ impl Executor {
 
 /// A new id, a UUID of version 7.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one home of random ids")]
 pub fn new_id() -> Uuid {
     Uuid::now_v7()
 }
