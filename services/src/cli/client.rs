@@ -20,7 +20,10 @@ use tonic::{
 use uuid::Uuid;
 
 use super::{output::Output, problem::Problem};
-use crate::config::{self, ClientSettings};
+use crate::{
+    config::{self, ClientSettings},
+    executor::new_id,
+};
 
 /// Options of every command that talks to a service.
 #[derive(Args, Clone, Debug)]
@@ -252,7 +255,7 @@ impl CommandFlags {
     #[must_use]
     pub fn options(&self) -> CommandOptions {
         CommandOptions {
-            request_id: self.request_id.unwrap_or_else(Uuid::now_v7).to_string(),
+            request_id: self.request_id.unwrap_or_else(new_id).to_string(),
             expected_revision: self.expected_revision,
             validate_only: self.validate_only,
             reason: self.reason.clone(),
@@ -264,7 +267,7 @@ impl CommandFlags {
 #[must_use]
 pub fn because(reason: &str) -> CommandOptions {
     CommandOptions {
-        request_id: Uuid::now_v7().to_string(),
+        request_id: new_id().to_string(),
         reason: reason.to_owned(),
         ..CommandOptions::default()
     }

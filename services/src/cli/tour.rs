@@ -5,7 +5,6 @@ use std::{env, net::SocketAddr, path::PathBuf};
 use clap::Args;
 use rollbook_eventstore::Clock;
 use rollbook_proto::v1::{Event, User};
-use uuid::Uuid;
 
 use super::{
     logs,
@@ -16,6 +15,7 @@ use super::{
 use crate::{
     caller::Role,
     config::LogFormat,
+    executor::new_id,
     server::{Options, Store},
 };
 
@@ -47,7 +47,7 @@ pub async fn run(flags: TourFlags) -> Result<(), Problem> {
     logs::begin("warn", LogFormat::Text)?;
     let data_dir = flags
         .data_dir
-        .unwrap_or_else(|| env::temp_dir().join(format!("rollbook-tour-{}", Uuid::now_v7())));
+        .unwrap_or_else(|| env::temp_dir().join(format!("rollbook-tour-{}", new_id())));
     let running = serve::start(options(flags.listen, data_dir.clone())).await?;
     let server = format!("http://{}", running.address());
     print(&format!(

@@ -9,10 +9,9 @@ use std::{
 
 use sqlx::{Connection as _, PgConnection, Row as _};
 use url::Url;
-use uuid::Uuid;
 
 use super::scratch::Scratch;
-use crate::cli::problem::Problem;
+use crate::{cli::problem::Problem, executor::new_id};
 
 /// A server where databases can be made, and those that were.
 pub struct Postgres {
@@ -44,7 +43,7 @@ impl Postgres {
 
     /// Makes a database and answers its URL.
     pub async fn create(&mut self, side: &str) -> Result<String, Problem> {
-        let name = format!("rollbook_bench_{side}_{}", Uuid::now_v7().simple());
+        let name = format!("rollbook_bench_{side}_{}", new_id().simple());
         self.administer(&format!("CREATE DATABASE {name}")).await?;
         self.made.push(name.clone());
         let mut url = self.administration.clone();

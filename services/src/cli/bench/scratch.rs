@@ -6,9 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use uuid::Uuid;
-
-use crate::cli::problem::Problem;
+use crate::{cli::problem::Problem, executor::new_id};
 
 /// A fresh directory among the temporary files; dropping it removes it.
 pub struct Scratch(PathBuf);
@@ -16,7 +14,7 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     /// Makes one that every user of the machine can write to, as the database server may run as another.
     pub fn make(name: &str) -> Result<Self, Problem> {
-        let path = env::temp_dir().join(format!("rollbook-{name}-{}", Uuid::now_v7()));
+        let path = env::temp_dir().join(format!("rollbook-{name}-{}", new_id()));
         let unmade = |source| Problem::File {
             action: "make",
             path: path.clone(),

@@ -23,10 +23,9 @@ use rollbook_eventstore::Clock;
 use serde::{Deserialize, Serialize};
 use sqlite_es::{SqliteEventRepository, SqliteViewRepository};
 use sqlx::{PgPool, SqlitePool};
-use uuid::Uuid;
 
 use super::load::{Side, USERS_EACH};
-use crate::cli::problem::Problem;
+use crate::{cli::problem::Problem, executor::new_id};
 
 /// The view: a user as its events say.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -108,7 +107,7 @@ impl<S: EventStore<User>> Stock<S> {
 
     async fn create_one(&self) -> Result<UserId, Problem> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let id = UserId::new(Uuid::now_v7());
+        let id = UserId::new(new_id());
         self.execute(id, new_user(id, number)?.into()).await?;
         Ok(id)
     }
