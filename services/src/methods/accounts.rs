@@ -109,9 +109,7 @@ impl Directory {
         let order = order(call, digest, new.account.clone(), new.options.clone());
         let ids = new.companies.iter();
         let plan = CreateAccountPlan {
-            companies: ids
-                .map(|_| CompanyId::new(new_id()))
-                .collect(),
+            companies: ids.map(|_| CompanyId::new(new_id())).collect(),
             administrator: CreateUserPlan::new(new_user_id(), new.administrator.clone()),
             new,
         };
