@@ -53,6 +53,21 @@ impl Identity {
             scope: String::new(),
         }
     }
+
+    /// A token issued now.
+    #[must_use]
+    pub fn token(&self, minter: &Minter, now: DateTime<Utc>) -> String {
+        let claims = Claims {
+            sub: self.subject.clone(),
+            azp: self.service.clone(),
+            role: self.role,
+            account: self.account.clone(),
+            scope: self.scope.clone(),
+            iat: numeric_date(now),
+            exp: numeric_date(now + LIFETIME),
+        };
+        minter.mint(&claims).unwrap()
+    }
 }
 
 /// What signs a call: nothing, a token as it is, or tokens of an identity that never grow old.
@@ -72,24 +87,11 @@ struct Minting {
 }
 
 impl Minting {
-    fn mint(&self, now: DateTime<Utc>) -> MetadataValue<Ascii> {
-        let claims = Claims {
-            sub: self.identity.subject.clone(),
-            azp: self.identity.service.clone(),
-            role: self.identity.role,
-            account: self.identity.account.clone(),
-            scope: self.identity.scope.clone(),
-            iat: numeric_date(now),
-            exp: numeric_date(now + LIFETIME),
-        };
-        bearer(&self.minter.mint(&claims).unwrap())
-    }
-
     fn header(&self) -> MetadataValue<Ascii> {
         let now = self.clock.now();
         let mut last = self.last.lock().unwrap();
         if now - last.0 > LIFETIME / 2 {
-            *last = (now, self.mint(now));
+            *last = (now, bearer(&self.identity.token(&self.minter, now)));
         }
         last.1.clone()
     }

@@ -173,6 +173,12 @@ impl Directory {
         )
     }
 
+    /// A token for this identity, as it is.
+    #[must_use]
+    pub fn token(&self, identity: &Identity) -> String {
+        identity.token(&self.keys.minter, self.clock.now())
+    }
+
     /// Who mints the tokens this directory accepts.
     #[must_use]
     pub fn minter(&self) -> &Minter {

@@ -37,6 +37,7 @@ stories! {
     r54_a_page_token_serves_its_own_query_alone,
     r56_a_read_sees_every_write_that_was_acknowledged_before_it,
     r56_a_caller_may_ask_for_a_position_or_for_the_fastest_answer,
+    r54_a_row_that_stays_as_it_is_appears_once_whatever_else_changes,
 }
 
 async fn r1_a_user_needs_no_company(directory: &Directory) {
@@ -865,6 +866,38 @@ async fn r56_a_caller_may_ask_for_a_position_or_for_the_fastest_answer(directory
         .await
         .refusal()
         .is(Code::OutOfRange, "POSITION_BEYOND_HEAD");
+}
+
+async fn r54_a_row_that_stays_as_it_is_appears_once_whatever_else_changes(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    for number in 0..10 {
+        acme.user(&format!("K{number}")).await;
+    }
+    let passing = acme.user("K3A").await.user_id;
+    let mut request = ask!(acme, ListUsersRequest { page_size: 3_u32 });
+    let mut seen = Vec::new();
+    for round in 0.. {
+        let mut users = acme.admin.users();
+        let page = users.list_users(request.clone()).await.answer();
+        seen.extend(page.users.into_iter().map(|user| user.signature));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+        // Before and behind the page that was read, people come and one goes.
+        acme.user(&format!("A{round}")).await;
+        acme.user(&format!("Z{round}")).await;
+        let user_id = &passing;
+        let request = ask!(acme, DeleteUserRequest { user_id });
+        let _gone_already = acme.admin.users().delete_user(request).await;
+    }
+    let stayed: Vec<_> = seen
+        .iter()
+        .filter(|signature| signature.starts_with('K') && *signature != "K3A")
+        .cloned()
+        .collect();
+    let expected: Vec<_> = (0..10).map(|number| format!("K{number}")).collect();
+    assert_eq!(stayed, expected, "of {seen:?}");
 }
 
 /// Every page of a query, one after the other.

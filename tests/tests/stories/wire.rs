@@ -7,7 +7,8 @@ use prost::Message as _;
 use rollbook_eventstore::Clock;
 use rollbook_services::server::{self, Options, Running, Store, Tls};
 use rollbook_tests::{
-    Answer as _, Caller, Code, Directory, Home, Refusal, Tenant, ask, contract, pb, stories,
+    Answer as _, Caller, Code, Directory, Home, Identity, Refusal, Role, Tenant, ask, contract, pb,
+    stories,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -98,18 +99,12 @@ async fn r69_a_browser_calls_over_http_1_with_grpc_web(directory: &Directory) {
     let mut body = vec![0];
     body.extend(length.to_be_bytes());
     body.extend(message);
-    let claims = rollbook_services::caller::Claims {
-        sub: acme.administrator.user_id.clone(),
-        azp: "browser".to_owned(),
-        role: rollbook_tests::Role::Administrator,
-        account: Some("acme".to_owned()),
-        scope: String::new(),
-        iat: rollbook_services::caller::numeric_date(directory.clock.now()),
-        exp: rollbook_services::caller::numeric_date(
-            directory.clock.now() + chrono::TimeDelta::hours(1),
-        ),
-    };
-    let token = directory.minter().mint(&claims).unwrap();
+    let administrator = Identity::new(
+        Role::Administrator,
+        &acme.administrator.user_id,
+        Some("acme"),
+    );
+    let token = directory.token(&administrator);
     let head = format!(
         "POST /rollbook.v1.UserService/ListUsers HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\nauthorization: Bearer {token}\r\n\
@@ -164,6 +159,88 @@ async fn r69_every_refusal_of_the_framework_carries_a_reason_too(directory: &Dir
         .await
         .unwrap_err();
     Refusal::of(&unknown).is(Code::Unimplemented, "METHOD_UNKNOWN");
+}
+
+/// Calls a method with a client that knows nothing but the address: it asks by reflection what there is.
+async fn generic_call(directory: &Directory, role: Role, method: &str, json: &str) -> String {
+    let buf = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/node_modules/.bin/buf");
+    assert!(
+        std::path::Path::new(buf).exists(),
+        "buf is not installed: run `./test`"
+    );
+    let account = (role != Role::Operator).then_some("acme");
+    let administrators = directory
+        .events()
+        .await
+        .into_iter()
+        .find(|event| event.event_type == "UserCreated");
+    let subject = match (role, administrators) {
+        (Role::Administrator, Some(created)) => created.stream.replacen("user-", "", 1),
+        _ => "generic-client".to_owned(),
+    };
+    let token = directory.token(&Identity::new(role, &subject, account));
+    let output = tokio::process::Command::new(buf)
+        .args(["curl", "--protocol", "grpc", "--http2-prior-knowledge"])
+        .args([
+            "--header",
+            &format!("authorization: Bearer {token}"),
+            "--data",
+            json,
+        ])
+        .arg(format!(
+            "http://{}/rollbook.v1.{method}",
+            directory.process().address()
+        ))
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{method}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r69_a_client_that_knows_nothing_but_the_address_creates_lists_and_deletes_a_user() {
+    let directory = Directory::start(Home::Embedded).await;
+    Tenant::create(&directory, "acme").await;
+    let administrator = Role::Administrator;
+    let created = generic_call(
+        &directory,
+        administrator,
+        "UserService/CreateUser",
+        r#"{"accountId": "acme", "user": {
+        "signature": "ANNA", "firstName": "Anna", "lastName": "Ek", "email": "anna@example.com"
+    }}"#,
+    )
+    .await;
+    let created: serde_json::Value = serde_json::from_str(&created).unwrap();
+    let user_id = created["user"]["userId"].as_str().unwrap();
+    let listed = generic_call(
+        &directory,
+        administrator,
+        "UserService/ListUsers",
+        r#"{"accountId": "acme"}"#,
+    )
+    .await;
+    assert!(listed.contains(user_id), "{listed}");
+    let delete = serde_json::json!({ "accountId": "acme", "userId": user_id }).to_string();
+    let deleted = generic_call(&directory, administrator, "UserService/DeleteUser", &delete).await;
+    assert!(deleted.contains("USER_STATUS_DELETED"), "{deleted}");
+    let replayed = generic_call(
+        &directory,
+        Role::Auditor,
+        "HistoryService/ReplayEvents",
+        "{}",
+    )
+    .await;
+    assert!(
+        replayed.contains("UserCreated") && replayed.contains("UserDeleted"),
+        "{replayed}"
+    );
+    directory.finish().await;
 }
 
 /// Starts an embedded service that listens on `listen`.
