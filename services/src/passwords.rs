@@ -85,7 +85,7 @@ mod tests {
 
     #[tokio::test]
     async fn r17_a_password_is_hashed_with_argon2id_and_a_salt_of_its_own() {
-        let password = || Password::parse("correct horse battery staple").unwrap();
+        let password = || Password::parse("seven small boats at dawn").unwrap();
         let hasher = Hasher::new(2);
         let (one, two) = tokio::join!(hasher.hash(password()), hasher.hash(password()));
         let (one, two) = (one.unwrap(), two.unwrap());
@@ -104,7 +104,7 @@ mod tests {
         let hasher = Hasher::new(1);
         let _all = hasher.admitted.acquire_many(65).await.unwrap();
         let refused = hasher
-            .hash(Password::parse("correct horse battery staple").unwrap())
+            .hash(Password::parse("seven small boats at dawn").unwrap())
             .await
             .unwrap_err();
         assert_eq!(refused.reason(), "HASHING_BUSY");
