@@ -104,9 +104,10 @@ pub async fn open(
     let pool = PgPoolOptions::new()
         .max_connections(options.readers.max(2))
         .connect_lazy_with(reading(&connect));
-    let home = Arc::new(PostgresHome::new(pool, &connect, tail.clone()));
+    let own = Uuid::now_v7();
+    let home = Arc::new(PostgresHome::new(pool, &connect, tail.clone(), own));
     let (queue, jobs) = mpsc::channel(QUEUE);
-    let ledger = PostgresLedger::new(connect, clock.clone());
+    let ledger = PostgresLedger::new(connect, clock.clone(), own);
     tokio::spawn(writer::run(ledger, jobs, tail.clone()));
     Ok(Log::new(id, keys, home, queue, tail, clock))
 }

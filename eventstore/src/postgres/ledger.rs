@@ -9,6 +9,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+use uuid::Uuid;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::Cause;
@@ -45,6 +46,7 @@ pub(super) struct PostgresLedger {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
     clock: Clock,
+    teller: Uuid,
     pruned_at: Option<Timestamp>,
 }
 
@@ -63,13 +65,15 @@ impl From<sqlx::Error> for Failure {
 }
 
 impl PostgresLedger {
-    pub(super) fn new(options: PgConnectOptions, clock: Clock) -> Self {
+    /// One that tells of its commits in the name of `teller`.
+    pub(super) fn new(options: PgConnectOptions, clock: Clock, teller: Uuid) -> Self {
         Self {
             options: options
                 .application_name("rollbook writer")
                 .options(SETTINGS),
             connection: None,
             clock,
+            teller,
             pruned_at: None,
         }
     }
@@ -102,10 +106,11 @@ impl PostgresLedger {
     async fn record_now(&mut self, batch: &[&Prepared], writes: &Writes) -> Result<(), Failure> {
         let due = |at| writes.recorded_at >= at + PRUNE_EVERY;
         let prune = !writes.requests.is_empty() && self.pruned_at.is_none_or(due);
+        let teller = self.teller;
         let connection = self.connection().await?;
         let row = timely(
             Columns::of(batch, writes)
-                .statement(writes)
+                .statement(writes, teller)
                 .fetch_one(&mut *connection),
         );
         let transaction: String = row.await?.try_get("transaction")?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::tail::Tail;
@@ -92,14 +93,15 @@ pub(super) async fn listen(
     options: PgConnectOptions,
     heads: mpsc::Sender<HeadAnswer>,
     tail: Arc<Tail>,
+    own: Uuid,
 ) {
-    let own = PgPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(1)
         .max_lifetime(None)
         .idle_timeout(None)
         .connect_lazy_with(options.application_name("rollbook listener"));
     loop {
-        if let Err(error) = hear(&own, &heads, &tail).await {
+        if let Err(error) = hear(&pool, &heads, &tail, &own.to_string()).await {
             tracing::warn!(%error, "commits of other processes are not heard, trying again");
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -107,17 +109,23 @@ pub(super) async fn listen(
 }
 
 async fn hear(
-    own: &PgPool,
+    pool: &PgPool,
     heads: &mpsc::Sender<HeadAnswer>,
     tail: &Tail,
+    own: &str,
 ) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(own).await?;
+    let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     loop {
         // What was committed while nobody listened is asked for; the answer reaches the tail by itself.
         let _ = heads.send(oneshot::channel().0).await;
         while let Some(notification) = listener.try_recv().await? {
-            if let Ok(position) = notification.payload().parse() {
+            // The writer of this process gives the tail its events and then tells it; being faster than that would make
+            // readers ask the database for what is about to be here.
+            if let Some((position, teller)) = notification.payload().split_once(' ')
+                && teller != own
+                && let Ok(position) = position.parse()
+            {
                 tail.reached(position);
             }
         }

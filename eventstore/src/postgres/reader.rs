@@ -51,11 +51,17 @@ pub(super) struct PostgresHome {
 }
 
 impl PostgresHome {
-    pub(super) fn new(pool: PgPool, options: &PgConnectOptions, tail: Arc<Tail>) -> Self {
+    /// One that hears of every commit but those that are told in the name of `own`: their writer tells the tail itself.
+    pub(super) fn new(
+        pool: PgPool,
+        options: &PgConnectOptions,
+        tail: Arc<Tail>,
+        own: Uuid,
+    ) -> Self {
         let (heads, questions) = mpsc::channel(HEADS);
         let tasks = [
             tokio::spawn(news::answer_heads(options.clone(), questions, tail.clone())),
-            tokio::spawn(news::listen(options.clone(), heads.clone(), tail)),
+            tokio::spawn(news::listen(options.clone(), heads.clone(), tail, own)),
         ];
         Self { pool, heads, tasks }
     }

@@ -1,5 +1,7 @@
 //! The one statement that writes all of a batch.
 
+use uuid::Uuid;
+
 use crate::judge::Writes;
 use crate::keys::ClaimRow;
 use crate::prepared::{Held, Prepared};
@@ -89,8 +91,8 @@ impl<'a> Columns<'a> {
         columns
     }
 
-    /// The statement, which answers the id of its transaction.
-    pub(super) fn statement(self, writes: &Writes) -> Query<'a> {
+    /// The statement, which tells everybody in the name of `teller` and answers the id of its transaction.
+    pub(super) fn statement(self, writes: &Writes, teller: Uuid) -> Query<'a> {
         let (accounts, numbers): (Vec<_>, Vec<_>) = writes
             .accounts
             .iter()
@@ -115,7 +117,7 @@ impl<'a> Columns<'a> {
             .bind(numbers);
         let query = HeldColumns::where_held(writes, true).bind(query);
         let query = HeldColumns::where_held(writes, false).bind(query);
-        bind_requests(bind_secrets(query, writes), writes)
+        bind_requests(bind_secrets(query, writes), writes).bind(teller.to_string())
     }
 }
 

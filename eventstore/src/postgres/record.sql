@@ -50,4 +50,4 @@ WITH written AS (
     SET digest = excluded.digest, first_position = excluded.first_position, last_position = excluded.last_position,
         recorded_at = excluded.recorded_at, outcome = excluded.outcome
 )
-SELECT pg_current_xact_id()::text AS transaction, pg_notify('rollbook_log', $14::text)
+SELECT pg_current_xact_id()::text AS transaction, pg_notify('rollbook_log', $14::text || ' ' || $41::text)
