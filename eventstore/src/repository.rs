@@ -29,15 +29,15 @@ const IDLE: Duration = Duration::from_mins(10);
 pub struct Guards {
     /// The account that the events count for.
     pub account_id: String,
-    /// As [`Append::require`].
+    /// As [`Append::require`](crate::Append::require).
     pub require: Vec<Requirement>,
-    /// As [`Append::release`].
+    /// As [`Append::release`](crate::Append::release).
     pub release: Vec<HeldClaim>,
-    /// As [`Append::take`].
+    /// As [`Append::take`](crate::Append::take).
     pub take: Vec<HeldClaim>,
-    /// As [`StreamAppend::forget`].
+    /// As [`StreamAppend::forget`](crate::StreamAppend::forget).
     pub forget: bool,
-    /// As [`Append::side`].
+    /// As [`Append::side`](crate::Append::side).
     pub side: Vec<SideRow>,
 }
 

@@ -1,7 +1,7 @@
 //! The harness of the stories: a directory of one's own on either home of the log, callers of every role with typed
 //! clients, answers and refusals taken apart, and the real program where a story has to kill it.
 //!
-//! A story is an async function that gets a running [`Directory`]; [`story!`] makes two tests of it, one for each home.
+//! A story is an async function that gets a running [`Directory`]; [`stories!`] makes two tests of it, one for each home.
 //! Time is a parameter: [`Directory::clock`] can be advanced, nobody sleeps. When a story has ended, the harness reads the
 //! whole log as an auditor would and checks what must hold of every log.
 
