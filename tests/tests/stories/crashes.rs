@@ -224,8 +224,29 @@ async fn killed_under_load(installation: Installation) {
     }
 }
 
+/// Waits until every view of the program has folded the whole log.
+async fn caught_up(installation: &Installation, program: &Program) {
+    let operator = installation.caller(program, Identity::new(Role::Operator, "operator", None));
+    let mut client = operator.operations();
+    let caught_up = async {
+        loop {
+            let status = client.get_log_status(pb::GetLogStatusRequest {});
+            let head = status.await.answer().head_position;
+            let views = client.list_projections(pb::ListProjectionsRequest {});
+            let views = views.await.answer().projections;
+            if views.iter().all(|view| view.position == head) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let outcome = tokio::time::timeout(Duration::from_secs(30), caught_up).await;
+    outcome.expect("a view does not catch up");
+}
+
 /// Stops the program, checks its files, and compares its views with those it builds anew from the log.
 async fn views_equal_a_rebuild(installation: &Installation, program: Program) {
+    caught_up(installation, &program).await;
     program.stop().await;
     let data_dir = installation.data_dir();
     check_integrity(&data_dir);
