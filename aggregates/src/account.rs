@@ -6,6 +6,7 @@
 mod catalogue;
 mod companies;
 mod listed;
+mod opening;
 mod refusals;
 mod settings;
 
@@ -21,10 +22,13 @@ pub use companies::{
     AddCompany, CompanyAdded, CompanyRemoved, CompanyRenamed, RemoveCompany, RenameCompany,
 };
 pub use listed::CatalogueError;
+pub use opening::{AccountCreated, CreateAccount};
 pub use refusals::AccountError;
 pub use settings::{
-    AccountCreated, AccountTitleChanged, CreateAccount, InvitationValidityChanged, LoginChanged,
-    PasswordAuthorityChanged, Settings, UpdateAccountSettings, WelcomeValidityChanged,
+    AccountTitleChanged, ArrivalRegistrationSwitched, InvitationValidityChanged,
+    LockDurationChanged, LoginChanged, MaxFailedSignInsChanged, PasswordAuthorityChanged,
+    PasswordChangeRestricted, PasswordMaxAgeChanged, Settings, UpdateAccountSettings,
+    WelcomeValidityChanged,
 };
 
 use crate::domain::{
@@ -44,6 +48,11 @@ event_set! {
         PasswordAuthorityChanged,
         InvitationValidityChanged,
         WelcomeValidityChanged,
+        MaxFailedSignInsChanged,
+        LockDurationChanged,
+        PasswordMaxAgeChanged,
+        PasswordChangeRestricted,
+        ArrivalRegistrationSwitched,
         CompanyAdded,
         CompanyRenamed,
         CompanyRemoved,

@@ -7,19 +7,21 @@ mod choices;
 mod email;
 mod ids;
 mod language;
+mod limits;
 mod password;
 mod phone;
 mod signature;
 mod text;
 mod token;
 
-pub use choices::{Login, PasswordAuthority, Permission, UserType, ValidityDays};
+pub use choices::{Login, PasswordAuthority, PasswordChange, Permission, UserType, ValidityDays};
 pub use email::EmailAddress;
 pub use ids::{
     AccountId, CompanyId, FlowTemplateId, InvitationId, InvoiceId, ModuleName, ReferenceId,
     RoleName, UserId,
 };
 pub use language::LanguageTag;
+pub use limits::{LockDuration, MaxFailedSignIns, PasswordMaxAge};
 pub use password::Password;
 pub use phone::PhoneNumber;
 pub use signature::Signature;

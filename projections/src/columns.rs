@@ -3,7 +3,7 @@
 
 use chrono::DateTime;
 use rollbook_aggregates::domain::Timestamp;
-use rollbook_aggregates::values::{AccountId, Login, PasswordAuthority, UserType};
+use rollbook_aggregates::values::{AccountId, Login, UserType};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, Type};
 use serde::de::DeserializeOwned;
@@ -36,7 +36,6 @@ pub(crate) use codes;
 
 codes! { UserType { Administrator = 1, Standard = 2, } }
 codes! { Login { Email = 1, Signature = 2, } }
-codes! { PasswordAuthority { Directory = 1, External = 2, } }
 
 pub(crate) fn coded<T: Coded>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let code: i64 = row.get(column)?;

@@ -225,7 +225,7 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const TABLES: &'static [&'static str] = &[accounts::TABLES, TABLES];
 
     fn concerns(event: &Folded) -> bool {

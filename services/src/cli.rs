@@ -25,6 +25,7 @@ mod pages;
 mod problem;
 mod secret;
 mod serve;
+mod term;
 mod token;
 mod tour;
 mod user;

@@ -1,12 +1,12 @@
-//! Opening an account, and its settings.
+//! The settings of an account.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, AccountError, AccountEvent, CompanyAdded, Module, Opened, RoleDefined};
+use super::{Account, AccountError, AccountEvent};
 use crate::domain::{Apply, Claim, Context, Decide, Decision, Requires, Timestamp};
 use crate::values::{
-    AccountId, AccountTitle, CompanyId, CompanyTitle, Login, ModuleName, ModuleTitle,
-    PasswordAuthority, RoleName, RoleTitle, ValidityDays,
+    AccountTitle, LockDuration, Login, MaxFailedSignIns, PasswordAuthority, PasswordChange,
+    PasswordMaxAge, ValidityDays,
 };
 
 /// What an account decides for all of its users.
@@ -20,17 +20,25 @@ pub struct Settings {
     pub invitation_validity_days: ValidityDays,
     /// How long a welcome link is good for.
     pub welcome_validity_days: ValidityDays,
+    /// How many wrong passwords in a row the system lets pass before it locks the user (R14).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_failed_sign_ins: MaxFailedSignIns,
+    /// How long such a lock lasts; without it, until somebody unlocks the user (R14).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_duration: Option<LockDuration>,
+    /// How old a password may become before it must be changed (R21).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_max_age: Option<PasswordMaxAge>,
+    /// How a password may be changed (R19).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub password_change: PasswordChange,
+    /// Whether invoices are registered on arrival, so that nobody is asked for as their addressee (R36).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub arrival_registration: bool,
 }
 
-/// An account was opened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AccountCreated {
-    /// The account.
-    pub account_id: AccountId,
-    /// What it is called.
-    pub title: AccountTitle,
-    /// Its first settings.
-    pub settings: Settings,
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The account is called something else.
@@ -68,16 +76,41 @@ pub struct WelcomeValidityChanged {
     pub days: ValidityDays,
 }
 
-impl Apply<Account> for AccountCreated {
-    fn apply(self, at: Timestamp, account: &mut Account) {
-        account.opened = Some(Opened {
-            id: self.account_id,
-            title: self.title,
-            at,
-            modified_at: at,
-        });
-        account.settings = self.settings;
-    }
+/// The system locks users after another number of wrong passwords in a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MaxFailedSignInsChanged {
+    /// How many it lets pass now.
+    pub count: MaxFailedSignIns,
+}
+
+/// Locks by the system last for another time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LockDurationChanged {
+    /// How many seconds; without it, until somebody unlocks the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<LockDuration>,
+}
+
+/// Passwords must be changed at another age.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PasswordMaxAgeChanged {
+    /// At how many days; without it, never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<PasswordMaxAge>,
+}
+
+/// Passwords may be changed in other ways.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PasswordChangeRestricted {
+    /// In which.
+    pub password_change: PasswordChange,
+}
+
+/// Invoices are registered on arrival, or no longer are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArrivalRegistrationSwitched {
+    /// Whether they are now.
+    pub on: bool,
 }
 
 impl Apply<Account> for AccountTitleChanged {
@@ -112,87 +145,33 @@ impl Apply<Account> for WelcomeValidityChanged {
     }
 }
 
-/// Opens an account. Its first administrator is created by a `CreateUser` in the same commit (R12).
-#[derive(Clone, Debug, PartialEq)]
-pub struct CreateAccount {
-    /// The account.
-    pub account_id: AccountId,
-    /// What it is called.
-    pub title: AccountTitle,
-    /// Its first settings.
-    pub settings: Settings,
-    /// Its first companies.
-    pub companies: Vec<(CompanyId, CompanyTitle)>,
-    /// The roles of its catalogue.
-    pub roles: Vec<(RoleName, RoleTitle)>,
-    /// Modules beside those every account starts with; one of the same name replaces it.
-    pub modules: Vec<(ModuleName, Module)>,
-}
-
-impl CreateAccount {
-    /// The modules every account starts with, as far as the command does not say otherwise, then those it names.
-    fn all_modules(&self) -> Vec<(ModuleName, Module)> {
-        let mut modules: Vec<(ModuleName, Module)> = default_modules()
-            .into_iter()
-            .filter(|(name, _)| self.modules.iter().all(|(given, _)| given != name))
-            .collect();
-        modules.extend(self.modules.iter().cloned());
-        modules
-    }
-
-    fn must_name_each_once(&self) -> Result<(), AccountError> {
-        let titles = self.companies.iter().map(|(_, title)| title.folded());
-        let ids = self.companies.iter().map(|(id, _)| id);
-        if has_twice(titles) || has_twice(ids) {
-            return Err(AccountError::NamedTwice { field: "companies" });
-        }
-        if has_twice(self.roles.iter().map(|(name, _)| name)) {
-            return Err(AccountError::NamedTwice { field: "roles" });
-        }
-        if has_twice(self.modules.iter().map(|(name, _)| name)) {
-            return Err(AccountError::NamedTwice { field: "modules" });
-        }
-        Ok(())
+impl Apply<Account> for MaxFailedSignInsChanged {
+    fn apply(self, _at: Timestamp, account: &mut Account) {
+        account.settings.max_failed_sign_ins = self.count;
     }
 }
 
-impl Decide for CreateAccount {
-    type Aggregate = Account;
+impl Apply<Account> for LockDurationChanged {
+    fn apply(self, _at: Timestamp, account: &mut Account) {
+        account.settings.lock_duration = self.seconds;
+    }
+}
 
-    fn decide(
-        self,
-        ctx: &Context<'_>,
-        account: &Account,
-    ) -> Result<Decision<Account>, AccountError> {
-        if account.opened.is_some() {
-            return Err(AccountError::Exists);
-        }
-        self.must_name_each_once()?;
-        let modules = self.all_modules();
-        let mut events: Vec<AccountEvent> = vec![
-            AccountCreated {
-                account_id: self.account_id,
-                title: self.title,
-                settings: self.settings,
-            }
-            .into(),
-        ];
-        events.extend(
-            self.companies
-                .into_iter()
-                .map(|(company_id, title)| CompanyAdded { company_id, title }.into()),
-        );
-        events.extend(
-            self.roles
-                .into_iter()
-                .map(|(role, title)| RoleDefined { role, title }.into()),
-        );
-        events.extend(
-            modules
-                .into_iter()
-                .map(|(name, module)| module.defined_as(name).into()),
-        );
-        Ok(Decision::of(ctx, account, events))
+impl Apply<Account> for PasswordMaxAgeChanged {
+    fn apply(self, _at: Timestamp, account: &mut Account) {
+        account.settings.password_max_age = self.days;
+    }
+}
+
+impl Apply<Account> for PasswordChangeRestricted {
+    fn apply(self, _at: Timestamp, account: &mut Account) {
+        account.settings.password_change = self.password_change;
+    }
+}
+
+impl Apply<Account> for ArrivalRegistrationSwitched {
+    fn apply(self, _at: Timestamp, account: &mut Account) {
+        account.settings.arrival_registration = self.on;
     }
 }
 
@@ -209,6 +188,53 @@ pub struct UpdateAccountSettings {
     pub invitation_validity_days: Option<ValidityDays>,
     /// How long welcome links sent from now on are good for.
     pub welcome_validity_days: Option<ValidityDays>,
+    /// How many wrong passwords in a row the system lets pass.
+    pub max_failed_sign_ins: Option<MaxFailedSignIns>,
+    /// How long its locks last, or until somebody unlocks the user.
+    pub lock_duration: Option<Option<LockDuration>>,
+    /// How old a password may become, or as old as it likes.
+    pub password_max_age: Option<Option<PasswordMaxAge>>,
+    /// How a password may be changed.
+    pub password_change: Option<PasswordChange>,
+    /// Whether invoices are registered on arrival.
+    pub arrival_registration: Option<bool>,
+}
+
+impl UpdateAccountSettings {
+    /// How users sign in and are let in, where it becomes otherwise.
+    fn sign_in_events(&self, now: &Settings) -> Vec<AccountEvent> {
+        let mut events: Vec<AccountEvent> = Vec::new();
+        let login = changed(self.login, now.login);
+        events.extend(login.map(|login| LoginChanged { login }.into()));
+        let authority = changed(self.password_authority, now.password_authority);
+        events.extend(
+            authority
+                .map(|password_authority| PasswordAuthorityChanged { password_authority }.into()),
+        );
+        let invitation = changed(self.invitation_validity_days, now.invitation_validity_days);
+        events.extend(invitation.map(|days| InvitationValidityChanged { days }.into()));
+        let welcome = changed(self.welcome_validity_days, now.welcome_validity_days);
+        events.extend(welcome.map(|days| WelcomeValidityChanged { days }.into()));
+        events
+    }
+
+    /// Limits of passwords and what is done with invoices, where it becomes otherwise.
+    fn limit_events(&self, now: &Settings) -> Vec<AccountEvent> {
+        let mut events: Vec<AccountEvent> = Vec::new();
+        let count = changed(self.max_failed_sign_ins, now.max_failed_sign_ins);
+        events.extend(count.map(|count| MaxFailedSignInsChanged { count }.into()));
+        let seconds = changed(self.lock_duration, now.lock_duration);
+        events.extend(seconds.map(|seconds| LockDurationChanged { seconds }.into()));
+        let days = changed(self.password_max_age, now.password_max_age);
+        events.extend(days.map(|days| PasswordMaxAgeChanged { days }.into()));
+        let change = changed(self.password_change, now.password_change);
+        events.extend(
+            change.map(|password_change| PasswordChangeRestricted { password_change }.into()),
+        );
+        let on = changed(self.arrival_registration, now.arrival_registration);
+        events.extend(on.map(|on| ArrivalRegistrationSwitched { on }.into()));
+        events
+    }
 }
 
 impl Decide for UpdateAccountSettings {
@@ -221,52 +247,19 @@ impl Decide for UpdateAccountSettings {
     ) -> Result<Decision<Account>, AccountError> {
         account.must_exist()?;
         let now = &account.settings;
-        let mut events: Vec<AccountEvent> = Vec::new();
+        let mut events = self.sign_in_events(now);
+        events.extend(self.limit_events(now));
+        let unshared = (changed(self.login, now.login) == Some(Login::Email))
+            .then_some(Requires::Unshared { kind: Claim::EMAIL });
         let title = self.title.filter(|title| Some(title) != account.title());
-        events.extend(title.map(|title| AccountTitleChanged { title }.into()));
-        let login = self.login.filter(|login| *login != now.login);
-        events.extend(login.map(|login| LoginChanged { login }.into()));
-        let authority = self.password_authority;
-        events.extend(
-            authority
-                .filter(|authority| *authority != now.password_authority)
-                .map(|password_authority| PasswordAuthorityChanged { password_authority }.into()),
-        );
-        let invitation = self.invitation_validity_days;
-        events.extend(
-            invitation
-                .filter(|days| *days != now.invitation_validity_days)
-                .map(|days| InvitationValidityChanged { days }.into()),
-        );
-        let welcome = self.welcome_validity_days;
-        events.extend(
-            welcome
-                .filter(|days| *days != now.welcome_validity_days)
-                .map(|days| WelcomeValidityChanged { days }.into()),
-        );
-        let unshared =
-            (login == Some(Login::Email)).then_some(Requires::Unshared { kind: Claim::EMAIL });
+        let title = title.map(|title| AccountTitleChanged { title }.into());
+        let events = title.into_iter().chain(events).collect();
         Ok(Decision::of(ctx, account, events).requiring(unshared))
     }
 }
 
-fn default_modules() -> Vec<(ModuleName, Module)> {
-    ModuleName::administrator_only_by_default()
-        .into_iter()
-        .map(|name| {
-            let title = ModuleTitle::from_name(&name);
-            let module = Module {
-                title,
-                administrator_only: true,
-            };
-            (name, module)
-        })
-        .collect()
-}
-
-fn has_twice<T: Ord>(items: impl Iterator<Item = T>) -> bool {
-    let mut seen = std::collections::BTreeSet::new();
-    items.into_iter().any(|item| !seen.insert(item))
+fn changed<T: Copy + PartialEq>(new: Option<T>, now: T) -> Option<T> {
+    new.filter(|new| *new != now)
 }
 
 #[cfg(test)]

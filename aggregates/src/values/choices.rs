@@ -48,6 +48,18 @@ pub enum PasswordAuthority {
     External,
 }
 
+/// How a password of an account that keeps them itself may be changed.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum PasswordChange {
+    /// In every way there is.
+    #[default]
+    Any,
+    /// Through a reset link only.
+    ByLinkOnly,
+}
+
 /// A grant on one module, for the whole account or for one company.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Permission {

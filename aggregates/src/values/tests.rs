@@ -220,6 +220,34 @@ fn r45_a_link_is_good_for_1_to_30_days() {
 }
 
 #[test]
+fn r14_a_lock_lasts_a_minute_to_a_year_and_comes_after_1_to_100_attempts() {
+    const YEAR: i64 = 365 * 24 * 60 * 60;
+    for bad in [i64::MIN, -1, 0, 59, YEAR + 1, i64::MAX] {
+        assert!(LockDuration::parse(bad).is_err(), "{bad}");
+    }
+    for good in [60, 3600, YEAR] {
+        let read = LockDuration::parse(good).unwrap();
+        assert_eq!(i64::from(read.seconds()), good);
+        assert_eq!(read.duration(), chrono::Duration::seconds(good));
+    }
+    for bad in [0, 101, 256 + 5] {
+        assert!(MaxFailedSignIns::parse(bad).is_err(), "{bad}");
+    }
+    assert_eq!(MaxFailedSignIns::parse(100).unwrap().count(), 100);
+    assert_eq!(MaxFailedSignIns::default().count(), 5);
+}
+
+#[test]
+fn r21_a_password_ages_1_to_3650_days() {
+    for bad in [0, 3651, 65536 + 1] {
+        assert!(PasswordMaxAge::parse(bad).is_err(), "{bad}");
+    }
+    assert_eq!(PasswordMaxAge::parse(1).unwrap().days(), 1);
+    let ten_years = PasswordMaxAge::parse(3650).unwrap();
+    assert_eq!(ten_years.duration(), chrono::Duration::days(3650));
+}
+
+#[test]
 fn r23_token_digests_match_only_themselves() {
     let digest = TokenDigest::new([7; 32]);
     assert_eq!(TokenDigest::parse(&digest.to_string()), Ok(digest));

@@ -3,11 +3,12 @@
 
 mod fold;
 
+use rollbook_aggregates::account::Settings;
 use rollbook_aggregates::domain::Timestamp;
-use rollbook_aggregates::values::{AccountId, CompanyId, Login, PasswordAuthority};
+use rollbook_aggregates::values::{AccountId, CompanyId, Login};
 use rusqlite::{Connection, Row, params};
 
-use crate::columns::{account, coded, id, time};
+use crate::columns::{account, coded, id, json, time};
 use crate::page::{Page, first, one_more, rows};
 use crate::reading::{ReadError, questions_of};
 
@@ -18,9 +19,7 @@ pub(super) const TABLES: &str = "
         account_id TEXT PRIMARY KEY,
         title TEXT NOT NULL,
         login INTEGER NOT NULL,
-        password_authority INTEGER NOT NULL,
-        invitation_validity_days INTEGER NOT NULL,
-        welcome_validity_days INTEGER NOT NULL,
+        settings TEXT NOT NULL,
         revision INTEGER NOT NULL,
         position INTEGER NOT NULL,
         created_at INTEGER NOT NULL,
@@ -52,14 +51,12 @@ pub(super) const TABLES: &str = "
 ";
 
 const SELECT_ACCOUNT: &str = "
-    SELECT account_id, title, login, password_authority, invitation_validity_days, welcome_validity_days,
-        revision, position, created_at, modified_at
+    SELECT account_id, title, settings, revision, position, created_at, modified_at
     FROM accounts
     WHERE account_id = ?1";
 
 const SELECT_ACCOUNTS: &str = "
-    SELECT account_id, title, login, password_authority, invitation_validity_days, welcome_validity_days,
-        revision, position, created_at, modified_at
+    SELECT account_id, title, settings, revision, position, created_at, modified_at
     FROM accounts
     WHERE account_id > ?1
     ORDER BY account_id
@@ -95,14 +92,8 @@ pub struct AccountRow {
     pub account_id: AccountId,
     /// What it is called.
     pub title: String,
-    /// What its users sign in with.
-    pub login: Login,
-    /// Who keeps its users' passwords.
-    pub password_authority: PasswordAuthority,
-    /// How many days an invitation lives.
-    pub invitation_validity_days: u32,
-    /// How many days a first-sign-in link lives.
-    pub welcome_validity_days: u32,
+    /// What it decides for all of its users.
+    pub settings: Settings,
     /// Its companies, by title.
     pub companies: Vec<CompanyRow>,
     /// Its roles, by name.
@@ -207,17 +198,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
     Ok(AccountRow {
         account_id: account(row, 0)?,
         title: row.get(1)?,
-        login: coded(row, 2)?,
-        password_authority: coded(row, 3)?,
-        invitation_validity_days: row.get(4)?,
-        welcome_validity_days: row.get(5)?,
+        settings: json(row, 2)?,
         companies: Vec::new(),
         roles: Vec::new(),
         modules: Vec::new(),
-        revision: row.get(6)?,
-        position: row.get(7)?,
-        created_at: time(row, 8)?,
-        modified_at: time(row, 9)?,
+        revision: row.get(3)?,
+        position: row.get(4)?,
+        created_at: time(row, 5)?,
+        modified_at: time(row, 6)?,
     })
 }
 

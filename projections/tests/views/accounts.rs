@@ -1,13 +1,14 @@
 //! Accounts with their settings, companies and catalogues.
 
 use rollbook_aggregates::account::{
-    AccountEvent, AccountTitleChanged, CompanyRemoved, CompanyRenamed, InvitationValidityChanged,
-    LoginChanged, ModuleDefined, ModuleRemoved, PasswordAuthorityChanged, RoleDefined, RoleRemoved,
-    WelcomeValidityChanged,
+    AccountEvent, AccountTitleChanged, ArrivalRegistrationSwitched, CompanyRemoved, CompanyRenamed,
+    InvitationValidityChanged, LockDurationChanged, LoginChanged, MaxFailedSignInsChanged,
+    ModuleDefined, ModuleRemoved, PasswordAuthorityChanged, PasswordChangeRestricted,
+    PasswordMaxAgeChanged, RoleDefined, RoleRemoved, Settings, WelcomeValidityChanged,
 };
 use rollbook_aggregates::values::{
-    AccountId, AccountTitle, CompanyTitle, Login, ModuleName, ModuleTitle, PasswordAuthority,
-    RoleTitle, ValidityDays,
+    AccountId, AccountTitle, CompanyTitle, LockDuration, Login, MaxFailedSignIns, ModuleName,
+    ModuleTitle, PasswordAuthority, PasswordChange, PasswordMaxAge, RoleTitle, ValidityDays,
 };
 use rollbook_projections::{AccountRow, CompanyRow, Freshness, ModuleRow, RoleRow, Views};
 
@@ -35,19 +36,28 @@ fn module(name: &str, title: &str, administrator_only: bool) -> AccountEvent {
     .into()
 }
 
-#[tokio::test]
-async fn an_account_is_shown_with_its_companies_by_title_and_its_catalogues_by_name() {
-    let mut directory = Directory::with_account().await;
-    let views = directory.views().await;
-    let first = account(&views).await;
-    assert_eq!((first.login, first.revision), (Login::Email, 5));
-    let days = |days| ValidityDays::parse(days).unwrap();
-    let renamed = CompanyTitle::parse("Älvsjö AB").unwrap();
-    let events: Vec<AccountEvent> = vec![
-        AccountTitleChanged {
-            title: AccountTitle::parse("Acme & Co").unwrap(),
-        }
-        .into(),
+fn days(days: u32) -> ValidityDays {
+    ValidityDays::parse(days).unwrap()
+}
+
+/// Settings of which each is other than its default.
+fn settings() -> Settings {
+    Settings {
+        login: Login::Signature,
+        password_authority: PasswordAuthority::External,
+        invitation_validity_days: days(3),
+        welcome_validity_days: days(30),
+        max_failed_sign_ins: MaxFailedSignIns::parse(3).unwrap(),
+        lock_duration: LockDuration::parse(900).ok(),
+        password_max_age: PasswordMaxAge::parse(90).ok(),
+        password_change: PasswordChange::ByLinkOnly,
+        arrival_registration: true,
+    }
+}
+
+/// What makes the settings these.
+fn settings_changed() -> Vec<AccountEvent> {
+    vec![
         LoginChanged {
             login: Login::Signature,
         }
@@ -58,6 +68,38 @@ async fn an_account_is_shown_with_its_companies_by_title_and_its_catalogues_by_n
         .into(),
         InvitationValidityChanged { days: days(3) }.into(),
         WelcomeValidityChanged { days: days(30) }.into(),
+        MaxFailedSignInsChanged {
+            count: MaxFailedSignIns::parse(3).unwrap(),
+        }
+        .into(),
+        LockDurationChanged {
+            seconds: LockDuration::parse(900).ok(),
+        }
+        .into(),
+        PasswordMaxAgeChanged {
+            days: PasswordMaxAge::parse(90).ok(),
+        }
+        .into(),
+        PasswordChangeRestricted {
+            password_change: PasswordChange::ByLinkOnly,
+        }
+        .into(),
+        ArrivalRegistrationSwitched { on: true }.into(),
+    ]
+}
+
+#[tokio::test]
+async fn an_account_is_shown_with_its_companies_by_title_and_its_catalogues_by_name() {
+    let mut directory = Directory::with_account().await;
+    let views = directory.views().await;
+    let first = account(&views).await;
+    assert_eq!((first.settings, first.revision), (Settings::default(), 5));
+    let renamed = CompanyTitle::parse("Älvsjö AB").unwrap();
+    let events: Vec<AccountEvent> = vec![
+        AccountTitleChanged {
+            title: AccountTitle::parse("Acme & Co").unwrap(),
+        }
+        .into(),
         CompanyRenamed {
             company_id: company_id(1),
             title: renamed,
@@ -80,6 +122,7 @@ async fn an_account_is_shown_with_its_companies_by_title_and_its_catalogues_by_n
         }
         .into(),
     ];
+    let events = [events, settings_changed()].concat();
     directory.clock.advance(std::time::Duration::from_secs(5));
     let position = directory
         .commit(&acme(), vec![to_account(&acme(), events)])
@@ -88,10 +131,7 @@ async fn an_account_is_shown_with_its_companies_by_title_and_its_catalogues_by_n
     let expected = AccountRow {
         account_id: acme(),
         title: "Acme & Co".to_owned(),
-        login: Login::Signature,
-        password_authority: PasswordAuthority::External,
-        invitation_validity_days: 3,
-        welcome_validity_days: 30,
+        settings: settings(),
         companies: vec![
             CompanyRow {
                 company_id: company_id(2),
@@ -118,7 +158,7 @@ async fn an_account_is_shown_with_its_companies_by_title_and_its_catalogues_by_n
                 administrator_only: true,
             },
         ],
-        revision: 17,
+        revision: 22,
         position,
         created_at: first.created_at,
         modified_at: row.modified_at,

@@ -122,6 +122,16 @@ choices! {
 }
 
 choices! {
+    /// How passwords may be changed.
+    Change => PasswordChange {
+        /// In every way there is
+        Any,
+        /// Through a reset link only
+        ByLinkOnly,
+    }
+}
+
+choices! {
     /// How an invitation stands.
     InvitationState => InvitationStatus {
         /// Waits to be accepted

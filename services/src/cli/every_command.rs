@@ -139,6 +139,8 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
         .all(
             "administrator",
             "account settings --title Acme2 --invitation-days 5
+             account settings --max-failed-sign-ins 3 --lock-duration 15m --password-max-age-days 90 --password-change by-link-only --arrival-registration true
+             account settings --lock-duration none --password-max-age-days 0 --password-change any --arrival-registration false
              account add-company West
              account rename-company West East
              account remove-company East --reason unused

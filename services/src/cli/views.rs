@@ -1,12 +1,13 @@
 //! What people see of a user, an account, an invitation.
 
 use rollbook_proto::v1::{
-    AcceptInvitationResponse, Account, ActivateUserResponse, AddUserCompaniesResponse,
-    CreateUserResponse, DeactivateUserResponse, DeleteUserResponse, Invitation, InvitationStatus,
-    LinkFlowTemplateResponse, LinkReferenceResponse, LockUserResponse, Login, Permission,
-    RemoveUserCompaniesResponse, ReportInvoiceDequeuedResponse, ReportInvoiceQueuedResponse,
-    ReportInvoiceReviewedResponse, RetractInvoiceReviewResponse, SetUserPermissionsResponse,
-    SetUserRolesResponse, UnlinkFlowTemplateResponse, UnlinkReferenceResponse, UnlockUserResponse,
+    AcceptInvitationResponse, Account, AccountSettings, ActivateUserResponse,
+    AddUserCompaniesResponse, CreateUserResponse, DeactivateUserResponse, DeleteUserResponse,
+    Invitation, InvitationStatus, LinkFlowTemplateResponse, LinkReferenceResponse,
+    LockUserResponse, Login, Permission, RemoveUserCompaniesResponse,
+    ReportInvoiceDequeuedResponse, ReportInvoiceQueuedResponse, ReportInvoiceReviewedResponse,
+    RetractInvoiceReviewResponse, SetUserPermissionsResponse, SetUserRolesResponse,
+    UnlinkFlowTemplateResponse, UnlinkReferenceResponse, UnlockUserResponse,
     UpdateUserCompanyResponse, UpdateUserResponse, User, UserCompany, UserStatus, UserType,
 };
 
@@ -159,30 +160,17 @@ fn companies(companies: &[UserCompany], own_id: &str) -> String {
 /// An account with its companies, roles and modules.
 #[must_use]
 pub fn account(account: &Account) -> String {
-    let settings = account.settings.unwrap_or_default();
-    let head = properties(&[
+    let mut head = vec![
         ("id", account.account_id.clone()),
         ("title", account.title.clone()),
-        ("login", plain(settings.login().as_str_name(), "LOGIN_")),
-        (
-            "passwords kept by",
-            plain(
-                settings.password_authority().as_str_name(),
-                "PASSWORD_AUTHORITY_",
-            ),
-        ),
-        (
-            "invitations valid",
-            format!("{} days", settings.invitation_validity_days),
-        ),
-        (
-            "welcome valid",
-            format!("{} days", settings.welcome_validity_days),
-        ),
+    ];
+    head.extend(settings(&account.settings.unwrap_or_default()));
+    head.extend([
         ("added", time(account.created_at.as_ref())),
         ("modified", time(account.modified_at.as_ref())),
         ("revision", account.revision.to_string()),
     ]);
+    let head = properties(&head);
     let mut companies = table(["company", "title"]);
     for company in &account.companies {
         companies.add_row([&company.company_id, &company.title]);
@@ -204,6 +192,42 @@ pub fn account(account: &Account) -> String {
         .into_iter()
         .filter(|table| !table.is_empty());
     tables.fold(head, |text, table| format!("{text}\n{table}"))
+}
+
+fn settings(settings: &AccountSettings) -> [(&'static str, String); 9] {
+    let days = |days: u32| match days {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
+    let lock = settings.lock_duration.map_or_else(
+        || "until unlocked".to_owned(),
+        |lasts| format!("{} s", lasts.seconds),
+    );
+    let max_age = match settings.password_max_age_days {
+        0 => "unlimited".to_owned(),
+        age => days(age),
+    };
+    let authority = settings.password_authority().as_str_name();
+    let change = settings.password_change().as_str_name();
+    [
+        ("login", plain(settings.login().as_str_name(), "LOGIN_")),
+        ("passwords kept by", plain(authority, "PASSWORD_AUTHORITY_")),
+        ("passwords changed", plain(change, "PASSWORD_CHANGE_")),
+        ("password age", max_age),
+        ("wrong passwords", settings.max_failed_sign_ins.to_string()),
+        ("lock lasts", lock),
+        ("invitations valid", days(settings.invitation_validity_days)),
+        ("welcome valid", days(settings.welcome_validity_days)),
+        (
+            "arrival registration",
+            if settings.arrival_registration {
+                "on"
+            } else {
+                "off"
+            }
+            .to_owned(),
+        ),
+    ]
 }
 
 /// Accounts, one a line.

@@ -1,20 +1,19 @@
 //! Accounts on the wire.
 
 mod answers;
+mod settings;
 
-use prost_types::FieldMask;
 use rollbook_aggregates::account::{
     AddCompany, CreateAccount, DefineModule, DefineRole, Module, RemoveCompany, RemoveModule,
     RemoveRole, RenameCompany, Settings, UpdateAccountSettings,
 };
 use rollbook_aggregates::values::{
-    AccountId, AccountTitle, CompanyId, CompanyTitle, Login, ModuleName, ModuleTitle,
-    PasswordAuthority, RoleName, RoleTitle, ValidityDays,
+    AccountId, AccountTitle, CompanyId, CompanyTitle, ModuleName, ModuleTitle, RoleName, RoleTitle,
 };
 use rollbook_proto::v1 as pb;
 use uuid::Uuid;
 
-use super::user::{NewUser, known, masked};
+use super::user::NewUser;
 use super::{Fields, creating, options};
 use crate::executor::Options;
 use crate::failure::{Failure, Outcome};
@@ -104,7 +103,7 @@ impl TryFrom<pb::CreateAccountRequest> for NewAccount {
         let mut fields = Fields::default();
         let account = fields.read("account_id", &account_id, AccountId::parse);
         let title = fields.read("title", &title, AccountTitle::parse);
-        let settings = fields.within("settings", |fields| settings(fields, wire_settings));
+        let settings = fields.within("settings", |fields| settings::new(fields, wire_settings));
         let companies = fields.list("companies", 1000, companies, |fields, title| {
             fields.read("", &title, CompanyTitle::parse)
         });
@@ -149,54 +148,6 @@ fn module(fields: &mut Fields, wire: pb::Module) -> Option<(ModuleName, Module)>
     Some((module?, defined))
 }
 
-/// The settings of a new account; what is not given takes its default.
-fn settings(fields: &mut Fields, wire: Option<pb::AccountSettings>) -> Option<Settings> {
-    let pb::AccountSettings {
-        login: wire_login,
-        password_authority: wire_authority,
-        invitation_validity_days,
-        welcome_validity_days,
-    } = wire.unwrap_or_default();
-    let login = fields.checked("login", known(wire_login));
-    let authority = fields.checked("password_authority", known(wire_authority));
-    let mut days = |name, days| match days {
-        0 => Some(ValidityDays::default()),
-        days => fields.checked(name, ValidityDays::parse(days)),
-    };
-    let invitation = days("invitation_validity_days", invitation_validity_days);
-    let welcome = days("welcome_validity_days", welcome_validity_days);
-    Some(Settings {
-        login: read_login(login?).unwrap_or_default(),
-        password_authority: read_authority(authority?).unwrap_or_default(),
-        invitation_validity_days: invitation?,
-        welcome_validity_days: welcome?,
-    })
-}
-
-const fn read_login(login: pb::Login) -> Option<Login> {
-    match login {
-        pb::Login::Unspecified => None,
-        pb::Login::Email => Some(Login::Email),
-        pb::Login::Signature => Some(Login::Signature),
-    }
-}
-
-const fn read_authority(authority: pb::PasswordAuthority) -> Option<PasswordAuthority> {
-    match authority {
-        pb::PasswordAuthority::Unspecified => None,
-        pb::PasswordAuthority::Directory => Some(PasswordAuthority::Directory),
-        pb::PasswordAuthority::External => Some(PasswordAuthority::External),
-    }
-}
-
-const SETTINGS: &[&str] = &[
-    "title",
-    "settings.login",
-    "settings.password_authority",
-    "settings.invitation_validity_days",
-    "settings.welcome_validity_days",
-];
-
 impl TryFrom<pb::UpdateAccountSettingsRequest> for ToAccount<UpdateAccountSettings> {
     type Error = Failure;
 
@@ -209,59 +160,13 @@ impl TryFrom<pb::UpdateAccountSettingsRequest> for ToAccount<UpdateAccountSettin
             command,
         } = request;
         Self::read(&account_id, command, |fields| {
-            Some(update(
+            Some(settings::update(
                 fields,
                 &title,
                 settings.unwrap_or_default(),
                 update_mask,
             ))
         })
-    }
-}
-
-fn update(
-    fields: &mut Fields,
-    title: &str,
-    wire: pb::AccountSettings,
-    mask: Option<FieldMask>,
-) -> UpdateAccountSettings {
-    let pb::AccountSettings {
-        login,
-        password_authority,
-        invitation_validity_days,
-        welcome_validity_days,
-    } = wire;
-    let named = masked(fields, mask, SETTINGS);
-    let is = |name: &str| named.contains(name);
-    UpdateAccountSettings {
-        title: is("title")
-            .then(|| fields.read("title", title, AccountTitle::parse))
-            .flatten(),
-        login: is("settings.login")
-            .then(|| {
-                let read = known(login).and_then(|login| read_login(login).ok_or("must be given"));
-                fields.checked("settings.login", read)
-            })
-            .flatten(),
-        password_authority: is("settings.password_authority")
-            .then(|| {
-                let read = known(password_authority)
-                    .and_then(|authority| read_authority(authority).ok_or("must be given"));
-                fields.checked("settings.password_authority", read)
-            })
-            .flatten(),
-        invitation_validity_days: is("settings.invitation_validity_days")
-            .then(|| {
-                let read = ValidityDays::parse(invitation_validity_days);
-                fields.checked("settings.invitation_validity_days", read)
-            })
-            .flatten(),
-        welcome_validity_days: is("settings.welcome_validity_days")
-            .then(|| {
-                let read = ValidityDays::parse(welcome_validity_days);
-                fields.checked("settings.welcome_validity_days", read)
-            })
-            .flatten(),
     }
 }
 

@@ -14,6 +14,7 @@ stories! {
     r12_an_account_id_is_taken_once,
     r12_an_account_starts_with_defaults_and_the_administrator_only_modules,
     r8_only_the_settings_that_the_mask_names_change,
+    r8_every_setting_is_checked_changed_and_shown,
     r5_email_cannot_become_the_login_while_users_share_an_address,
     r70_a_company_in_use_cannot_be_removed,
     r1_company_titles_are_unique_in_the_account_without_regard_to_case,
@@ -103,6 +104,11 @@ async fn r12_an_account_starts_with_defaults_and_the_administrator_only_modules(
         ),
         (7, 7)
     );
+    assert_eq!(settings.max_failed_sign_ins, 5);
+    assert_eq!(settings.lock_duration, None);
+    assert_eq!(settings.password_max_age_days, 0);
+    assert_eq!(settings.password_change(), pb::PasswordChange::Any);
+    assert!(!settings.arrival_registration);
     let modules: Vec<_> = account
         .modules
         .iter()
@@ -124,6 +130,87 @@ async fn r12_an_account_starts_with_defaults_and_the_administrator_only_modules(
         .map(|company| company.title.as_str())
         .collect();
     assert_eq!(titles, ["Alpha", "Beta", "Gamma"]);
+}
+
+async fn r8_every_setting_is_checked_changed_and_shown(directory: &Directory) {
+    let mut request = Tenant::request("acme");
+    let given = pb::AccountSettings {
+        login: pb::Login::Signature.into(),
+        password_authority: pb::PasswordAuthority::External.into(),
+        invitation_validity_days: 1,
+        welcome_validity_days: 30,
+        max_failed_sign_ins: 100,
+        lock_duration: Some(seconds(60)),
+        password_max_age_days: 3650,
+        password_change: pb::PasswordChange::ByLinkOnly.into(),
+        arrival_registration: true,
+    };
+    request.settings = Some(given);
+    let acme = Tenant::create_with(directory, request).await;
+    assert_eq!(acme.account().await.settings, Some(given));
+
+    let other = pb::AccountSettings {
+        login: pb::Login::Email.into(),
+        password_authority: pb::PasswordAuthority::Directory.into(),
+        invitation_validity_days: 2,
+        welcome_validity_days: 3,
+        max_failed_sign_ins: 1,
+        lock_duration: None,
+        password_max_age_days: 0,
+        password_change: pb::PasswordChange::Any.into(),
+        arrival_registration: false,
+    };
+    let change = |settings: pb::AccountSettings| {
+        ask!(
+            acme,
+            UpdateAccountSettingsRequest {
+                settings,
+                update_mask: settings_mask(&["settings"]),
+            }
+        )
+    };
+    let changed = acme
+        .admin
+        .accounts()
+        .update_account_settings(change(other))
+        .await
+        .answer();
+    assert_eq!(changed.account.unwrap().settings, Some(other));
+    assert_eq!(acme.account().await.settings, Some(other));
+
+    let bad = pb::AccountSettings {
+        login: 9,
+        password_authority: 0,
+        invitation_validity_days: 31,
+        welcome_validity_days: 0,
+        max_failed_sign_ins: 101,
+        lock_duration: Some(prost_types::Duration {
+            seconds: 60,
+            nanos: 1,
+        }),
+        password_max_age_days: 3651,
+        password_change: 0,
+        arrival_registration: true,
+    };
+    acme.admin
+        .accounts()
+        .update_account_settings(change(bad))
+        .await
+        .refusal()
+        .names(&[
+            "settings.login",
+            "settings.password_authority",
+            "settings.invitation_validity_days",
+            "settings.welcome_validity_days",
+            "settings.max_failed_sign_ins",
+            "settings.lock_duration",
+            "settings.password_max_age_days",
+            "settings.password_change",
+        ]);
+}
+
+const fn seconds(seconds: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds, nanos: 0 }
 }
 
 async fn r8_only_the_settings_that_the_mask_names_change(directory: &Directory) {

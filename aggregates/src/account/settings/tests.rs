@@ -1,132 +1,40 @@
-//! Opening an account, and its settings.
+//! The settings of an account.
 
 use super::*;
 use crate::domain::{Reason, Refusal};
-use crate::samples::{
-    ANNA, BERT, NORTH, SOUTH, account_events, account_id, admin, days, email, module, role, service,
-};
+use crate::samples::{ANNA, BERT, account_events, admin, days, email, service};
 
 fn title(text: &str) -> AccountTitle {
     AccountTitle::parse(text).unwrap()
-}
-
-fn company(text: &str) -> CompanyTitle {
-    CompanyTitle::parse(text).unwrap()
-}
-
-fn open() -> CreateAccount {
-    CreateAccount {
-        account_id: account_id(),
-        title: title("Acme"),
-        settings: Settings::default(),
-        companies: vec![(NORTH, company("North")), (SOUTH, company("South"))],
-        roles: vec![
-            (role("approver"), RoleTitle::parse("approver").unwrap()),
-            (role("reviewer"), RoleTitle::parse("reviewer").unwrap()),
-        ],
-        modules: vec![(
-            module("invoices"),
-            Module {
-                title: ModuleTitle::parse("invoices").unwrap(),
-                administrator_only: false,
-            },
-        )],
-    }
 }
 
 fn existing() -> Vec<AccountEvent> {
     account_events(Settings::default())
 }
 
-#[test]
-fn r11_an_account_opens_with_the_administrator_only_modules() {
-    Account::given(&[])
-        .when(service(), open())
-        .then(&existing());
-}
-
-#[test]
-fn a_default_module_may_be_defined_otherwise() {
-    let mut command = open();
-    command.modules.push((
-        module("pricing"),
-        Module {
-            title: ModuleTitle::parse("Prices").unwrap(),
-            administrator_only: false,
-        },
-    ));
-    let account = Account::given(&[]).when(service(), command).state();
-    assert!(!account.is_administrator_only(&module("pricing")));
-    assert!(account.is_administrator_only(&module("payment")));
-    assert_eq!(account.modules().len(), 4);
-}
-
-#[test]
-fn an_account_is_opened_once() {
-    Account::given(&existing())
-        .when(service(), open())
-        .refused(AccountError::Exists);
-}
-
-#[test]
-fn nothing_is_named_twice() {
-    let mut same_company = open();
-    same_company.companies.push((NORTH, company("East")));
-    let mut same_title = open();
-    same_title.companies[1].1 = company("NORTH");
-    let mut same_role = open();
-    same_role.roles.push(same_role.roles[0].clone());
-    let mut same_module = open();
-    same_module.modules.push(same_module.modules[0].clone());
-    for (command, field) in [
-        (same_company, "companies"),
-        (same_title, "companies"),
-        (same_role, "roles"),
-        (same_module, "modules"),
-    ] {
-        let error = Account::given(&[])
-            .when(service(), command)
-            .refused_for(Reason::Malformed);
-        assert_eq!(error.field(), Some(field));
-    }
-}
-
-#[test]
-fn only_what_is_given_and_new_changes() {
-    let all = UpdateAccountSettings {
+/// Every setting, each other than its default.
+fn all() -> UpdateAccountSettings {
+    UpdateAccountSettings {
         title: Some(title("Acme AB")),
         login: Some(Login::Signature),
         password_authority: Some(PasswordAuthority::External),
         invitation_validity_days: Some(days(30)),
         welcome_validity_days: Some(days(1)),
-    };
-    let account = Account::given(&existing())
-        .when(admin(), all.clone())
-        .then(&[
-            AccountTitleChanged {
-                title: title("Acme AB"),
-            }
-            .into(),
-            LoginChanged {
-                login: Login::Signature,
-            }
-            .into(),
-            PasswordAuthorityChanged {
-                password_authority: PasswordAuthority::External,
-            }
-            .into(),
-            InvitationValidityChanged { days: days(30) }.into(),
-            WelcomeValidityChanged { days: days(1) }.into(),
-        ])
-        .state();
-    assert_eq!(account.title(), Some(&title("Acme AB")));
-    assert!(account.modified_at() > account.created_at());
-    Account::given(&existing())
-        .inside(account.clone())
-        .when(admin(), UpdateAccountSettings::default())
-        .then_nothing();
-    let mut same = existing();
-    same.extend([
+        max_failed_sign_ins: Some(MaxFailedSignIns::parse(3).unwrap()),
+        lock_duration: Some(Some(LockDuration::parse(900).unwrap())),
+        password_max_age: Some(Some(PasswordMaxAge::parse(90).unwrap())),
+        password_change: Some(PasswordChange::ByLinkOnly),
+        arrival_registration: Some(true),
+    }
+}
+
+/// What they become through `all`.
+fn all_changed() -> Vec<AccountEvent> {
+    vec![
+        AccountTitleChanged {
+            title: title("Acme AB"),
+        }
+        .into(),
         LoginChanged {
             login: Login::Signature,
         }
@@ -137,12 +45,62 @@ fn only_what_is_given_and_new_changes() {
         .into(),
         InvitationValidityChanged { days: days(30) }.into(),
         WelcomeValidityChanged { days: days(1) }.into(),
-        AccountTitleChanged {
-            title: title("Acme AB"),
+        MaxFailedSignInsChanged {
+            count: MaxFailedSignIns::parse(3).unwrap(),
         }
         .into(),
-    ]);
-    Account::given(&same).when(admin(), all).then_nothing();
+        LockDurationChanged {
+            seconds: Some(LockDuration::parse(900).unwrap()),
+        }
+        .into(),
+        PasswordMaxAgeChanged {
+            days: Some(PasswordMaxAge::parse(90).unwrap()),
+        }
+        .into(),
+        PasswordChangeRestricted {
+            password_change: PasswordChange::ByLinkOnly,
+        }
+        .into(),
+        ArrivalRegistrationSwitched { on: true }.into(),
+    ]
+}
+
+#[test]
+fn only_what_is_given_and_new_changes() {
+    let account = Account::given(&existing())
+        .when(admin(), all())
+        .then(&all_changed())
+        .state();
+    assert_eq!(account.title(), Some(&title("Acme AB")));
+    assert!(account.modified_at() > account.created_at());
+    Account::given(&existing())
+        .inside(account.clone())
+        .when(admin(), UpdateAccountSettings::default())
+        .then_nothing();
+    let mut same = existing();
+    same.extend(all_changed());
+    Account::given(&same).when(admin(), all()).then_nothing();
+}
+
+#[test]
+fn a_limit_is_lifted_by_giving_none() {
+    let mut limited = existing();
+    limited.extend(all_changed());
+    let lift = UpdateAccountSettings {
+        lock_duration: Some(None),
+        password_max_age: Some(None),
+        ..UpdateAccountSettings::default()
+    };
+    let account = Account::given(&limited)
+        .when(admin(), lift)
+        .then(&[
+            LockDurationChanged { seconds: None }.into(),
+            PasswordMaxAgeChanged { days: None }.into(),
+        ])
+        .state();
+    assert_eq!(account.settings().lock_duration, None);
+    assert_eq!(account.settings().password_max_age, None);
+    assert!(account.settings().arrival_registration);
 }
 
 #[test]

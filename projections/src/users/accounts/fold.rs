@@ -1,19 +1,20 @@
 //! How the rows of accounts follow from what happened to them.
 
-use rollbook_aggregates::account::{AccountCreated, AccountEvent};
+use rollbook_aggregates::account::{AccountCreated, AccountEvent, Settings};
 use rollbook_aggregates::values::{CompanyId, CompanyTitle};
 use rusqlite::{Connection, ToSql, params};
 
-use crate::columns::Coded;
+use crate::columns::{Coded, json};
 use crate::event::Folded;
+use crate::page::first;
 use crate::view::FoldError;
 
 const INSERT_ACCOUNT: &str = "
     INSERT INTO accounts (
         account_id, revision, position, created_at, modified_at,
-        title, login, password_authority, invitation_validity_days, welcome_validity_days
+        title, login, settings
     )
-    VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9)";
+    VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7)";
 
 const TOUCH: &str = "
     UPDATE accounts
@@ -25,24 +26,14 @@ const SET_TITLE: &str = "
     SET title = ?2
     WHERE account_id = ?1";
 
-const SET_LOGIN: &str = "
-    UPDATE accounts
-    SET login = ?2
+const SELECT_SETTINGS: &str = "
+    SELECT settings
+    FROM accounts
     WHERE account_id = ?1";
 
-const SET_PASSWORD_AUTHORITY: &str = "
+const SET_SETTINGS: &str = "
     UPDATE accounts
-    SET password_authority = ?2
-    WHERE account_id = ?1";
-
-const SET_INVITATION_VALIDITY: &str = "
-    UPDATE accounts
-    SET invitation_validity_days = ?2
-    WHERE account_id = ?1";
-
-const SET_WELCOME_VALIDITY: &str = "
-    UPDATE accounts
-    SET welcome_validity_days = ?2
+    SET login = ?2, settings = ?3
     WHERE account_id = ?1";
 
 const PUT_COMPANY: &str = "
@@ -97,16 +88,16 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    fn run(&self, sql: &'static str, params: &[&dyn ToSql]) -> rusqlite::Result<usize> {
-        self.tables.prepare_cached(sql)?.execute(params)
+    fn run(&self, sql: &'static str, params: &[&dyn ToSql]) -> Result<usize, FoldError> {
+        Ok(self.tables.prepare_cached(sql)?.execute(params)?)
     }
 
     /// Runs a statement on the account with one more value.
-    fn with(&self, sql: &'static str, value: &dyn ToSql) -> rusqlite::Result<usize> {
+    fn with(&self, sql: &'static str, value: &dyn ToSql) -> Result<usize, FoldError> {
         self.run(sql, &[&self.account, value])
     }
 
-    fn create(&self, created: &AccountCreated) -> rusqlite::Result<usize> {
+    fn create(&self, created: &AccountCreated) -> Result<usize, FoldError> {
         let (recorded, settings) = (&self.folded.recorded, &created.settings);
         self.run(
             INSERT_ACCOUNT,
@@ -117,14 +108,12 @@ impl Change<'_> {
                 self.folded.micros(),
                 created.title.as_str(),
                 settings.login.code(),
-                settings.password_authority.code(),
-                settings.invitation_validity_days.days(),
-                settings.welcome_validity_days.days(),
+                serde_json::to_string(settings)?,
             ],
         )
     }
 
-    fn touch(&self) -> rusqlite::Result<usize> {
+    fn touch(&self) -> Result<usize, FoldError> {
         let (recorded, at) = (&self.folded.recorded, self.folded.micros());
         self.run(
             TOUCH,
@@ -133,19 +122,34 @@ impl Change<'_> {
     }
 
     /// Changes what the event says, of an account that is there.
-    fn set(&self, event: &AccountEvent) -> rusqlite::Result<usize> {
+    fn set(&self, event: &AccountEvent) -> Result<usize, FoldError> {
         match event {
             AccountEvent::AccountCreated(_) => Ok(0),
             AccountEvent::AccountTitleChanged(it) => self.with(SET_TITLE, &it.title.as_str()),
-            AccountEvent::LoginChanged(it) => self.with(SET_LOGIN, &it.login.code()),
+            AccountEvent::LoginChanged(it) => self.settle(|now| now.login = it.login),
             AccountEvent::PasswordAuthorityChanged(it) => {
-                self.with(SET_PASSWORD_AUTHORITY, &it.password_authority.code())
+                self.settle(|now| now.password_authority = it.password_authority)
             }
             AccountEvent::InvitationValidityChanged(it) => {
-                self.with(SET_INVITATION_VALIDITY, &it.days.days())
+                self.settle(|now| now.invitation_validity_days = it.days)
             }
             AccountEvent::WelcomeValidityChanged(it) => {
-                self.with(SET_WELCOME_VALIDITY, &it.days.days())
+                self.settle(|now| now.welcome_validity_days = it.days)
+            }
+            AccountEvent::MaxFailedSignInsChanged(it) => {
+                self.settle(|now| now.max_failed_sign_ins = it.count)
+            }
+            AccountEvent::LockDurationChanged(it) => {
+                self.settle(|now| now.lock_duration = it.seconds)
+            }
+            AccountEvent::PasswordMaxAgeChanged(it) => {
+                self.settle(|now| now.password_max_age = it.days)
+            }
+            AccountEvent::PasswordChangeRestricted(it) => {
+                self.settle(|now| now.password_change = it.password_change)
+            }
+            AccountEvent::ArrivalRegistrationSwitched(it) => {
+                self.settle(|now| now.arrival_registration = it.on)
             }
             AccountEvent::CompanyAdded(it) => self.put_company(it.company_id, &it.title),
             AccountEvent::CompanyRenamed(it) => self.put_company(it.company_id, &it.title),
@@ -168,7 +172,23 @@ impl Change<'_> {
         }
     }
 
-    fn put_company(&self, company: CompanyId, title: &CompanyTitle) -> rusqlite::Result<usize> {
+    /// Changes the settings.
+    fn settle(&self, change: impl FnOnce(&mut Settings)) -> Result<usize, FoldError> {
+        let found = first(self.tables, SELECT_SETTINGS, [self.account], |row| {
+            json::<Settings>(row, 0)
+        })?;
+        let Some(mut settings) = found else {
+            return Ok(0);
+        };
+        change(&mut settings);
+        let text = serde_json::to_string(&settings)?;
+        self.run(
+            SET_SETTINGS,
+            params![self.account, settings.login.code(), text],
+        )
+    }
+
+    fn put_company(&self, company: CompanyId, title: &CompanyTitle) -> Result<usize, FoldError> {
         let (company, key) = (company.as_uuid().into_bytes(), title.folded());
         self.run(
             PUT_COMPANY,

@@ -3,7 +3,7 @@
 use clap::Args;
 use rollbook_proto::v1::{AccountSettings, CreateAccountRequest, Module, NewUser, Role};
 
-use super::after;
+use super::{after, settings::Limits};
 use crate::cli::{
     choices::{Passwords, SignIn, or_none},
     client::{Client, CommandFlags, commit},
@@ -42,6 +42,8 @@ pub struct Create {
         hide_default_value = true
     )]
     welcome_days: u32,
+    #[command(flatten)]
+    limits: Limits,
     /// Title of a company to begin with; several are named one after the other
     #[arg(long = "company", value_name = "TITLE")]
     companies: Vec<String>,
@@ -118,6 +120,7 @@ impl Create {
             password_authority: or_none(self.passwords, Passwords::wire),
             invitation_validity_days: self.invitation_days,
             welcome_validity_days: self.welcome_days,
+            ..self.limits.settings()
         };
         let role = |text: &String| {
             let (role, title) = named(text);

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollbook_aggregates::account::Account;
-use rollbook_aggregates::values::{CompanyId, CompanyTitle, Login, PasswordAuthority};
+use rollbook_aggregates::account::{Account, Settings};
+use rollbook_aggregates::values::{
+    CompanyId, CompanyTitle, LockDuration, Login, PasswordAuthority, PasswordChange, PasswordMaxAge,
+};
 use rollbook_projections::AccountRow;
 use rollbook_proto::v1 as pb;
 
@@ -23,19 +25,41 @@ const fn authority(authority: PasswordAuthority) -> pb::PasswordAuthority {
     }
 }
 
+const fn change(change: PasswordChange) -> pb::PasswordChange {
+    match change {
+        PasswordChange::Any => pb::PasswordChange::Any,
+        PasswordChange::ByLinkOnly => pb::PasswordChange::ByLinkOnly,
+    }
+}
+
+fn settings(settings: &Settings) -> pb::AccountSettings {
+    let duration = |lasts: LockDuration| prost_types::Duration {
+        seconds: lasts.seconds().into(),
+        nanos: 0,
+    };
+    pb::AccountSettings {
+        login: login(settings.login).into(),
+        password_authority: authority(settings.password_authority).into(),
+        invitation_validity_days: settings.invitation_validity_days.days().into(),
+        welcome_validity_days: settings.welcome_validity_days.days().into(),
+        max_failed_sign_ins: settings.max_failed_sign_ins.count().into(),
+        lock_duration: settings.lock_duration.map(duration),
+        password_max_age_days: settings
+            .password_max_age
+            .map_or(0, PasswordMaxAge::days)
+            .into(),
+        password_change: change(settings.password_change).into(),
+        arrival_registration: settings.arrival_registration,
+    }
+}
+
 /// An account as its aggregate has it.
 #[must_use]
 pub fn account_from_state(account: &Account, revision: u64) -> pb::Account {
-    let settings = account.settings();
     pb::Account {
         account_id: account.id().map(ToString::to_string).unwrap_or_default(),
         title: account.title().map(ToString::to_string).unwrap_or_default(),
-        settings: Some(pb::AccountSettings {
-            login: login(settings.login).into(),
-            password_authority: authority(settings.password_authority).into(),
-            invitation_validity_days: settings.invitation_validity_days.days().into(),
-            welcome_validity_days: settings.welcome_validity_days.days().into(),
-        }),
+        settings: Some(settings(account.settings())),
         companies: by_title(account.companies()),
         roles: account
             .roles()
@@ -80,12 +104,7 @@ pub fn account_from_row(row: AccountRow) -> pb::Account {
     pb::Account {
         account_id: row.account_id.to_string(),
         title: row.title,
-        settings: Some(pb::AccountSettings {
-            login: login(row.login).into(),
-            password_authority: authority(row.password_authority).into(),
-            invitation_validity_days: row.invitation_validity_days,
-            welcome_validity_days: row.welcome_validity_days,
-        }),
+        settings: Some(settings(&row.settings)),
         companies: row
             .companies
             .into_iter()
