@@ -1,0 +1,66 @@
+//! The columns a list is sorted by, each with an index, and places in it.
+
+use rollbook_aggregates::values::{Login, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::query::UserSort;
+
+/// A place in a sorted list of users. It keeps the column it was sorted by, so that pages go on as they began where the
+/// account's login changes between them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserKey {
+    pub(super) column: Column,
+    pub(super) value: KeyValue,
+    pub(super) user_id: UserId,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum KeyValue {
+    Text(String),
+    Number(i64),
+}
+
+/// A column with an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Column {
+    Signature,
+    FirstName,
+    LastName,
+    Email,
+    Status,
+    UserType,
+    FirstRole,
+    CreatedAt,
+    ModifiedAt,
+}
+
+impl Column {
+    pub(super) fn of(sort: UserSort, login: Login) -> Self {
+        match (sort, login) {
+            (UserSort::Signature, _) | (UserSort::UserName, Login::Signature) => Self::Signature,
+            (UserSort::Email, _) | (UserSort::UserName, Login::Email) => Self::Email,
+            (UserSort::FirstName, _) => Self::FirstName,
+            (UserSort::LastName, _) => Self::LastName,
+            (UserSort::Status, _) => Self::Status,
+            (UserSort::UserType, _) => Self::UserType,
+            (UserSort::Role, _) => Self::FirstRole,
+            (UserSort::CreatedAt, _) => Self::CreatedAt,
+            (UserSort::ModifiedAt, _) => Self::ModifiedAt,
+        }
+    }
+
+    /// The column, and the index that has it behind the account.
+    pub(super) const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Signature => ("signature_key", "users_by_signature"),
+            Self::FirstName => ("first_name_key", "users_by_first_name"),
+            Self::LastName => ("last_name_key", "users_by_last_name"),
+            Self::Email => ("email_key", "users_by_email"),
+            Self::Status => ("status", "users_by_status"),
+            Self::UserType => ("user_type", "users_by_user_type"),
+            Self::FirstRole => ("first_role", "users_by_first_role"),
+            Self::CreatedAt => ("created_at", "users_by_created_at"),
+            Self::ModifiedAt => ("modified_at", "users_by_modified_at"),
+        }
+    }
+}
