@@ -34,7 +34,9 @@ pub use involvements::{
 };
 pub use page::Page;
 pub use reading::{Freshness, ReadError};
-pub use supervisors::{ListReports, ReportKey, ReportRow, Supervised, Supervisors};
+pub use supervisors::{
+    Chain, ChainEnd, ListReports, ReportKey, ReportRow, Supervised, Supervisors,
+};
 pub use users::accounts::{AccountRow, Accounts, CompanyRow, ModuleRow, RoleRow};
 pub use users::list::{CompanyFilter, ListUsers, UserKey, UserSort};
 pub use users::{DeletedUser, FoundUser, UserCompany, UserRow, Users};

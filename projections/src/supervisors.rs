@@ -16,6 +16,9 @@ use crate::view::{FoldError, View};
 /// How many reports are named where all are counted.
 const NAMED: u32 = 100;
 
+/// How many supervisors a chain tells at most.
+const LONGEST_CHAIN: usize = 1_000;
+
 const TABLES: &str = "
     CREATE TABLE supervisors (
         user_id BLOB NOT NULL,
@@ -126,6 +129,28 @@ pub struct Supervised {
     pub count: u64,
     /// The first hundred of them by id.
     pub user_ids: Vec<UserId>,
+}
+
+/// The supervisors above a user in a company.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Who they are, nearest first, each once and never the user itself; at most a thousand.
+    pub supervisors: Vec<UserId>,
+    /// Why there are no more.
+    pub end: ChainEnd,
+}
+
+/// Why a chain of supervisors ends where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainEnd {
+    /// The last one is its own supervisor.
+    Top,
+    /// The last one has somebody as supervisor whom the chain has met before.
+    Cycle(UserId),
+    /// The last one is not linked to the company.
+    NotLinked,
+    /// It goes on above the last one.
+    CutOff,
 }
 
 /// The view of supervisors.
@@ -243,33 +268,58 @@ impl Supervisors {
         })
     }
 
-    /// The supervisors above a user in a company, nearest first. It ends at one who is its own supervisor, who has none, or
-    /// whom it has met before.
+    /// The supervisors above a user in a company; nothing where it is not linked there.
     ///
     /// # Errors
     /// The file of the view cannot be read.
-    pub fn chain(
+    pub async fn chain(
         &self,
         account: &AccountId,
         company: CompanyId,
         user: UserId,
-    ) -> Result<Vec<UserId>, ReadError> {
-        self.0.look_up(|tables| {
-            let company = company.as_uuid().into_bytes();
-            let above = |user: UserId| {
-                let of = params![user.as_uuid().into_bytes(), company, account.as_str()];
-                first(tables, SELECT_SUPERVISOR, of, |row| id::<UserId>(row, 0))
-            };
-            let mut chain = Vec::new();
-            let mut met = BTreeSet::from([user]);
-            let mut next = above(user)?;
-            while let Some(supervisor) = next.filter(|supervisor| met.insert(*supervisor)) {
-                chain.push(supervisor);
-                next = above(supervisor)?;
-            }
-            Ok(chain)
-        })
+    ) -> Result<Option<Chain>, ReadError> {
+        let account = account.clone();
+        self.0
+            .list(move |tables| chain(tables, &account, company, user))
+            .await
     }
+}
+
+fn chain(
+    tables: &Connection,
+    account: &AccountId,
+    company: CompanyId,
+    user: UserId,
+) -> rusqlite::Result<Option<Chain>> {
+    let company = company.as_uuid().into_bytes();
+    let above = |user: UserId| {
+        let of = params![user.as_uuid().into_bytes(), company, account.as_str()];
+        first(tables, SELECT_SUPERVISOR, of, |row| id::<UserId>(row, 0))
+    };
+    let Some(mut next) = above(user)? else {
+        return Ok(None);
+    };
+    let mut supervisors = Vec::new();
+    let mut met = BTreeSet::from([user]);
+    let mut last = user;
+    let end = loop {
+        if next == last {
+            break ChainEnd::Top;
+        }
+        if !met.insert(next) {
+            break ChainEnd::Cycle(next);
+        }
+        if supervisors.len() == LONGEST_CHAIN {
+            break ChainEnd::CutOff;
+        }
+        supervisors.push(next);
+        last = next;
+        match above(last)? {
+            Some(supervisor) => next = supervisor,
+            None => break ChainEnd::NotLinked,
+        }
+    };
+    Ok(Some(Chain { supervisors, end }))
 }
 
 fn reports(

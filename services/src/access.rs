@@ -46,6 +46,8 @@ access! {
         GetUser: [Administrator, Service, Own],
         BatchGetUsers: [Administrator, Service],
         ListUsers: [Administrator, Service],
+        ListReports: [Administrator, Service],
+        GetSupervisorChain: [Administrator, Service],
         DeleteUser: [Administrator],
         CheckUserDeletion: [Administrator, Service],
         CheckAccess: [Administrator, Service, Own],

@@ -71,6 +71,7 @@ in_account! {
     RemoveCompanyRequest DefineRoleRequest RemoveRoleRequest DefineModuleRequest
     RemoveModuleRequest CreateAccountRequest
     CreateUserRequest UpdateUserRequest GetUserRequest BatchGetUsersRequest ListUsersRequest
+    ListReportsRequest GetSupervisorChainRequest
     DeleteUserRequest CheckUserDeletionRequest CheckAccessRequest ActivateUserRequest
     DeactivateUserRequest LockUserRequest UnlockUserRequest SetUserRolesRequest
     SetUserPermissionsRequest AddUserCompaniesRequest RemoveUserCompaniesRequest

@@ -630,6 +630,22 @@ impl World {
             )
             .encode_to_vec(),
             "ListUsers" => ask!(t, ListUsersRequest { role: "clerk" }).encode_to_vec(),
+            "ListReports" => ask!(
+                t,
+                ListReportsRequest {
+                    user_id,
+                    company_id: &t.companies[0]
+                }
+            )
+            .encode_to_vec(),
+            "GetSupervisorChain" => ask!(
+                t,
+                GetSupervisorChainRequest {
+                    user_id,
+                    company_id: &t.companies[0]
+                }
+            )
+            .encode_to_vec(),
             "CheckUserDeletion" => ask!(t, CheckUserDeletionRequest { user_id }).encode_to_vec(),
             "CheckAccess" => ask!(
                 t,

@@ -1,8 +1,8 @@
 //! Direct reports and chains of supervisors.
 
 use rollbook_aggregates::user::{UserCompaniesRemoved, UserDeleted, UserSupervisorChanged};
-use rollbook_aggregates::values::AccountId;
-use rollbook_projections::{Freshness, ListReports, Supervised, Views};
+use rollbook_aggregates::values::{AccountId, UserId};
+use rollbook_projections::{ChainEnd, Freshness, ListReports, Supervised, Views};
 
 use crate::kit::*;
 
@@ -100,23 +100,34 @@ async fn r31_who_still_has_a_supervisor_is_counted_and_named_by_company() {
     );
 }
 
-#[tokio::test]
-async fn r55_the_chain_goes_up_to_one_who_is_its_own_supervisor() {
-    let (_directory, views) = staff().await;
-    let chain = |company, user| {
-        views
-            .supervisors()
-            .chain(&acme(), company_id(company), user_id(user))
-            .unwrap()
-    };
-    assert_eq!(chain(1, 4), [3, 2, 1].map(user_id));
-    assert_eq!(chain(2, 4), [user_id(1)]);
-    assert_eq!(chain(1, 1), []);
-    assert_eq!(chain(1, 77), []);
+async fn chain(views: &Views, company: u64, user: u64) -> Option<(Vec<UserId>, ChainEnd)> {
+    views
+        .supervisors()
+        .chain(&acme(), company_id(company), user_id(user))
+        .await
+        .unwrap()
+        .map(|chain| (chain.supervisors, chain.end))
+}
+
+fn ids<const N: usize>(numbers: [u64; N]) -> Vec<UserId> {
+    numbers.map(user_id).to_vec()
 }
 
 #[tokio::test]
-async fn r55_a_cycle_ends_where_it_closes() {
+async fn r55_the_chain_goes_up_to_one_who_is_its_own_supervisor() {
+    let (_directory, views) = staff().await;
+    for (company, user, above) in [(1, 4, ids([3, 2, 1])), (2, 4, ids([1])), (1, 1, Vec::new())] {
+        assert_eq!(
+            chain(&views, company, user).await,
+            Some((above, ChainEnd::Top))
+        );
+    }
+    assert_eq!(chain(&views, 1, 77).await, None);
+    assert_eq!(chain(&views, 3, 4).await, None);
+}
+
+#[tokio::test]
+async fn r55_a_cycle_ends_where_it_closes_and_says_who_was_met_again() {
     let (mut directory, views) = staff().await;
     let changed = UserSupervisorChanged {
         company_id: company_id(1),
@@ -130,14 +141,29 @@ async fn r55_a_cycle_ends_where_it_closes() {
         .fresh(Freshness::Latest, None)
         .await
         .unwrap();
-    let chain = |user| {
-        views
-            .supervisors()
-            .chain(&acme(), company_id(1), user_id(user))
-            .unwrap()
-    };
-    assert_eq!(chain(3), [2, 1, 4].map(user_id));
-    assert_eq!(chain(6), [5, 4, 3, 2, 1].map(user_id));
+    // One who is part of the circle, and one below it.
+    for (user, above, again) in [(3, ids([2, 1, 4]), 3), (6, ids([5, 4, 3, 2, 1]), 4)] {
+        let circle = ChainEnd::Cycle(user_id(again));
+        assert_eq!(chain(&views, 1, user).await, Some((above, circle)));
+    }
+}
+
+#[tokio::test]
+async fn r55_a_chain_without_measure_is_told_in_parts() {
+    let mut directory = Directory::with_account().await;
+    let happenings = (1..=1_203_u64)
+        .map(|n| {
+            let links = joins(vec![linked(1, (n - 1).max(1))]);
+            to_user(user_id(n), vec![person(n).into(), links])
+        })
+        .collect();
+    directory.commit(&acme(), happenings).await;
+    let views = directory.views().await;
+    let (above, end) = chain(&views, 1, 1_203).await.unwrap();
+    assert_eq!((above.len(), end), (1_000, ChainEnd::CutOff));
+    assert_eq!(above.last(), Some(&user_id(203)));
+    let (above, end) = chain(&views, 1, 203).await.unwrap();
+    assert_eq!((above.len(), end), (202, ChainEnd::Top));
 }
 
 #[tokio::test]

@@ -166,6 +166,10 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
              user permissions BO add archive
              user add-companies BO South
              user company BO South --supervisor ADA --show-as-addressee true
+             user reports ADA
+             user reports ADA --company North --limit 0 --total --json
+             user chain BO South
+             user chain BO North --json
              user remove-companies BO South
              user check-access BO archive --company North --session-started-at 2020-01-01T00:00:00Z
              user check-deletion BO

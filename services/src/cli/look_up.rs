@@ -1,11 +1,28 @@
 //! People name users by signature or address and companies by title; the contract names them by id.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rollbook_proto::v1::{
-    GetAccountRequest, GetUserRequest, Permission, UserCompany, get_user_request::Key,
+    BatchGetUsersRequest, GetAccountRequest, GetUserRequest, Permission, UserCompany,
+    get_user_request::Key,
 };
 use uuid::Uuid;
 
-use super::{client::Client, problem::Problem};
+use super::{client::Client, problem::Problem, views::full_name};
+
+/// How many users are asked for in one call.
+const BATCH: usize = 1000;
+
+/// What people call users whom an answer names by id alone.
+pub struct People(BTreeMap<String, [String; 2]>);
+
+impl People {
+    /// The signature and the name of a user; empty where they are not known.
+    #[must_use]
+    pub fn named(&self, id: &str) -> [String; 2] {
+        self.0.get(id).cloned().unwrap_or_default()
+    }
+}
 
 /// What a person called a user by: an id, an e-mail address, or else a signature.
 #[must_use]
@@ -33,6 +50,29 @@ impl Client {
         };
         let answer = self.users().get_user(request).await?.into_inner();
         Ok(answer.user.unwrap_or_default().user_id)
+    }
+
+    /// What people call these users, where a table is to show it; a program that wants JSON asks itself.
+    pub async fn people(&self, ids: impl IntoIterator<Item = String>) -> Result<People, Problem> {
+        let ids: BTreeSet<String> = ids.into_iter().filter(|id| !id.is_empty()).collect();
+        let ids: Vec<String> = ids.into_iter().collect();
+        let mut people = BTreeMap::new();
+        if self.output.is_json() {
+            return Ok(People(people));
+        }
+        for ids in ids.chunks(BATCH) {
+            let request = BatchGetUsersRequest {
+                account_id: self.account()?,
+                user_ids: ids.to_vec(),
+                read: None,
+            };
+            let answer = self.users().batch_get_users(request).await?.into_inner();
+            people.extend(answer.users.into_iter().map(|user| {
+                let name = full_name(&user);
+                (user.user_id, [user.signature, name])
+            }));
+        }
+        Ok(People(people))
     }
 
     /// The ids of the companies that a person named by id or title.

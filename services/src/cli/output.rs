@@ -28,6 +28,12 @@ impl Output {
         Self { json }
     }
 
+    /// Whether answers are printed as JSON.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints an answer as one JSON document, or as the text that is made of it.
     pub fn show<M: Message + Name>(
         self,

@@ -17,6 +17,7 @@ mod create;
 mod profile;
 mod read;
 mod sets;
+mod supervisors;
 
 pub use create::{Person, Rights};
 
@@ -37,6 +38,10 @@ enum UserCommand {
     Get(read::Get),
     /// List users
     List(read::List),
+    /// List who has a user as supervisor
+    Reports(supervisors::Reports),
+    /// Show the supervisors above a user in a company
+    Chain(supervisors::Above),
     /// Change a user's information: what is given, and nothing else
     Update(profile::Update),
     /// Delete a user for good, when nothing needs it any more
@@ -81,6 +86,8 @@ pub async fn run(args: UserArgs) -> Result<(), Problem> {
         UserCommand::Create(create) => create.run(&client).await,
         UserCommand::Get(get) => get.run(&client).await,
         UserCommand::List(list) => list.run(&client).await,
+        UserCommand::Reports(reports) => reports.run(&client).await,
+        UserCommand::Chain(above) => above.run(&client).await,
         UserCommand::Update(update) => update.run(&client).await,
         UserCommand::Delete(one) => one.delete(&client).await,
         UserCommand::CheckDeletion(check) => check.run(&client).await,

@@ -1,6 +1,7 @@
 //! `UserService`.
 
 mod questions;
+mod supervisors;
 
 use rollbook_aggregates::domain::Decide;
 use rollbook_aggregates::user::{
@@ -180,6 +181,20 @@ impl UserService for Directory {
         request: Request<pb::ListUsersRequest>,
     ) -> Result<Response<pb::ListUsersResponse>, Status> {
         Ok(Response::new(self.list(request).await?))
+    }
+
+    async fn list_reports(
+        &self,
+        request: Request<pb::ListReportsRequest>,
+    ) -> Result<Response<pb::ListReportsResponse>, Status> {
+        Ok(Response::new(self.reports(request).await?))
+    }
+
+    async fn get_supervisor_chain(
+        &self,
+        request: Request<pb::GetSupervisorChainRequest>,
+    ) -> Result<Response<pb::GetSupervisorChainResponse>, Status> {
+        Ok(Response::new(self.chain(request).await?))
     }
 
     async fn delete_user(

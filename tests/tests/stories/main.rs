@@ -24,5 +24,6 @@ mod operations;
 mod permissions;
 mod races;
 mod status;
+mod supervisors;
 mod users;
 mod wire;
