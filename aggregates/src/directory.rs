@@ -145,9 +145,10 @@ impl Directory {
         command: C,
     ) -> Result<Vec<UserEvent>, UserError> {
         let before = self.users.get(&id).cloned().unwrap_or_default();
-        let decision = self.ask(actor, &before, command)?;
+        let mut decision = self.ask(actor, &before, command)?;
         self.commit_claims(&decision);
-        self.users.insert(id, decision.after(&before, self.now));
+        self.users
+            .insert(id, decision.after.take().map_or(before, |after| *after));
         Ok(decision
             .events
             .into_iter()
@@ -161,8 +162,9 @@ impl Directory {
         actor: &Actor,
         command: C,
     ) -> Result<(), AccountError> {
-        let decision = self.ask(actor, &self.account, command)?;
-        self.account = decision.after(&self.account, self.now);
+        if let Some(after) = self.ask(actor, &self.account, command)?.after {
+            self.account = *after;
+        }
         Ok(())
     }
 
@@ -174,10 +176,10 @@ impl Directory {
         command: C,
     ) -> Result<(), InvitationError> {
         let before = self.invitations.get(&id).cloned().unwrap_or_default();
-        let decision = self.ask(actor, &before, command)?;
+        let mut decision = self.ask(actor, &before, command)?;
         self.commit_claims(&decision);
         self.invitations
-            .insert(id, decision.after(&before, self.now));
+            .insert(id, decision.after.take().map_or(before, |after| *after));
         decision.refused.map_or(Ok(()), Err)
     }
 
@@ -193,13 +195,18 @@ impl Directory {
         let mut expired = holder.and_then(|owner| InvitationId::parse(&owner).ok());
         expired = expired.filter(|id| self.invitations[id].has_expired_unrecorded(self.now));
         command.replaces = expired;
-        let invited = self.ask(actor, &Invitation::default(), command)?;
+        let mut invited = self.ask(actor, &Invitation::default(), command)?;
         if let Some(old) = expired {
             self.invitation(actor, old, crate::invitation::ExpireInvitation)?;
         }
         self.commit_claims(&invited);
-        let after = invited.after(&Invitation::default(), self.now);
-        self.invitations.insert(id, after);
+        self.invitations.insert(
+            id,
+            invited
+                .after
+                .take()
+                .map_or_else(Invitation::default, |after| *after),
+        );
         Ok(())
     }
 
@@ -211,8 +218,8 @@ impl Directory {
         command: C,
     ) -> Result<(), InvoiceError> {
         let before = self.invoices.get(key).cloned().unwrap_or_default();
-        let decision = self.ask(actor, &before, command)?;
-        let after = decision.after(&before, self.now);
+        let mut decision = self.ask(actor, &before, command)?;
+        let after = decision.after.take().map_or(before, |after| *after);
         let reviewers = self.holders(&Claim::Reviewer(key.clone())).owners;
         for owner in reviewers
             .into_iter()

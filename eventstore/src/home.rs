@@ -42,8 +42,6 @@ pub(crate) enum Stock {
 pub(crate) trait Home: Send + Sync {
     /// The last position that is committed. Sees every commit that was answered before the question.
     fn head(&self) -> Answer<'_, u64>;
-    /// Whether nobody but this process writes.
-    fn sole_writer(&self) -> bool;
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, Vec<StoredEvent>>;
     /// The events of each stream after a revision, all out of one snapshot.
     fn streams<'a>(&'a self, streams: &'a [(StreamId, u64)]) -> Answer<'a, Vec<Vec<StoredEvent>>>;

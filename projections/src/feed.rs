@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use crate::event::Folded;
 
 /// About how many events a batch has; it is cut after a whole commit.
-const BATCH: usize = 4_096;
+pub(crate) const BATCH: usize = 4_096;
 
 /// How many decoded events are kept.
 const KEPT: usize = 16_384;

@@ -85,6 +85,8 @@ pub(crate) struct Reading {
     view: &'static str,
     log: Log,
     standing: watch::Receiver<Standing>,
+    /// How far somebody needs the view, so that its follower hurries.
+    wanted: watch::Sender<u64>,
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     lists: Semaphore,
@@ -95,12 +97,14 @@ impl Reading {
         view: &'static str,
         log: Log,
         standing: watch::Receiver<Standing>,
+        wanted: watch::Sender<u64>,
         path: PathBuf,
     ) -> Arc<Self> {
         Arc::new(Self {
             view,
             log,
             standing,
+            wanted,
             path,
             idle: Mutex::default(),
             lists: Semaphore::new(LISTS),
@@ -144,6 +148,7 @@ impl Reading {
             Freshness::AtLeast(wanted) => wanted,
             Freshness::Latest | Freshness::Fastest => head,
         };
+        self.want(wanted);
         let mut standing = self.standing.clone();
         let there = |standing: &Standing| standing.stopped.is_some() || standing.position >= wanted;
         // Without its follower the view gets no further, and `position` says so.
@@ -157,6 +162,15 @@ impl Reading {
             });
         }
         Ok(position)
+    }
+
+    /// Makes the follower hurry until the view is there.
+    pub(crate) fn want(&self, position: u64) {
+        self.wanted.send_if_modified(|wanted| {
+            let further = position > *wanted;
+            *wanted = position.max(*wanted);
+            further
+        });
     }
 
     fn position(&self) -> Result<u64, ReadError> {

@@ -168,6 +168,7 @@ impl Views {
     pub async fn caught_up(&self, progress: impl Fn(&Progress)) -> Result<u64, ViewError> {
         let head = self.0.log.head().await.map_err(ViewError::Log)?;
         for view in &self.0.followed {
+            view.reading.want(head);
             let mut standing = view.standing.clone();
             loop {
                 let (position, stopped) = {
@@ -282,10 +283,12 @@ impl Opening {
             position: file.position(),
             ..Standing::default()
         });
+        let (want, wanted) = watch::channel(file.position());
         let reading = Reading::new(
             V::NAME,
             self.log.clone(),
             standing.clone(),
+            want,
             path::<V>(&self.folder),
         );
         self.followed.push(Followed {
@@ -299,6 +302,7 @@ impl Opening {
             file,
             Arc::clone(&self.feed),
             sender,
+            wanted,
             self.end.subscribe(),
             self.head,
         );

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 pub use self::problem::Problem;
@@ -19,6 +19,7 @@ mod involvement;
 mod key;
 mod logs;
 mod look_up;
+mod manual;
 mod operations;
 mod output;
 mod pages;
@@ -70,6 +71,10 @@ enum Command {
     History(history::HistoryArgs),
     /// See how the log and the views are
     Operations(operations::OperationsArgs),
+    /// Print completions for a shell
+    Completions(manual::CompletionFlags),
+    /// Write the manual pages
+    Man(manual::ManFlags),
 }
 
 /// Does what the arguments of the process ask for.
@@ -124,6 +129,8 @@ impl Cli {
             Command::Involvement(args) => involvement::run(args).await,
             Command::History(args) => history::run(args).await,
             Command::Operations(args) => operations::run(args).await,
+            Command::Completions(flags) => manual::completions(&flags, &mut Self::command()),
+            Command::Man(flags) => manual::man(&flags, Self::command()),
         }
     }
 }
@@ -133,8 +140,6 @@ mod every_command;
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -185,7 +185,7 @@ impl Executor {
         match self.log.append(append).await {
             Ok(appended) => {
                 let mut states = unit.take_states();
-                states.committed(self, &appended)?;
+                states.committed(self, appended.recorded_at);
                 Ok(match unit.take_refusal() {
                     Some(failure) => Attempt::Refused(failure),
                     None => Attempt::Done(Done {
@@ -302,7 +302,7 @@ fn append_of<T: Serialize>(unit: &mut Unit<'_>, outcome: &T) -> Outcome<Append> 
         }),
         Some(_) | None => None,
     };
-    Ok(unit.append(request, metadata_of(order)))
+    unit.append(request, metadata_of(order))
 }
 
 fn again<T: DeserializeOwned>(repeated: &Repeated) -> Outcome<Done<T>> {

@@ -65,6 +65,8 @@ pub struct Decision<A: cqrs_es::Aggregate> {
     pub forgets: bool,
     /// The events are committed, and the caller is refused all the same: the command met an expiry.
     pub refused: Option<A::Error>,
+    /// The aggregate with the events, were they recorded when the command was decided; none where nothing happens.
+    pub after: Option<Box<A>>,
 }
 
 /// What a commit of the stock framework needs beyond the events.
@@ -91,6 +93,7 @@ impl<A: Claimant> Decision<A> {
             releases: Vec::new(),
             forgets: false,
             refused: None,
+            after: None,
         }
     }
 
@@ -105,10 +108,10 @@ impl<A: Claimant> Decision<A> {
         for event in &events {
             after.apply(Recorded::at(event.clone(), ctx.now));
         }
-        let (before, after) = (aggregate.claims(), after.claims());
-        let takes: Vec<Held> = after.difference(&before).cloned().collect();
+        let (before, held) = (aggregate.claims(), after.claims());
+        let takes: Vec<Held> = held.difference(&before).cloned().collect();
         let releases = before
-            .difference(&after)
+            .difference(&held)
             .filter(|held| !held.claim.is_kept_for_good())
             .cloned()
             .collect();
@@ -130,6 +133,7 @@ impl<A: Claimant> Decision<A> {
             releases,
             forgets: false,
             refused: None,
+            after: Some(Box::new(after)),
         }
     }
 
@@ -163,16 +167,6 @@ impl<A: Claimant> Decision<A> {
             }
         }
         self
-    }
-
-    /// The aggregate as it is after these events, were they recorded at this time.
-    #[must_use]
-    pub fn after(&self, aggregate: &A, at: Timestamp) -> A {
-        let mut after = aggregate.clone();
-        for recorded in &self.events {
-            after.apply(Recorded::at(recorded.event.clone(), at));
-        }
-        after
     }
 
     /// What the commit needs beyond the events.

@@ -84,10 +84,6 @@ impl Home for PostgresHome {
         .boxed()
     }
 
-    fn sole_writer(&self) -> bool {
-        false
-    }
-
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, Vec<StoredEvent>> {
         async move {
             let statement = Statement::page(SELECT, '$', page);

@@ -125,10 +125,6 @@ impl Home for SqliteHome {
         ready(Ok(self.tail.head())).boxed()
     }
 
-    fn sole_writer(&self) -> bool {
-        true
-    }
-
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, Vec<StoredEvent>> {
         let statement = page::Statement::page(SELECT, '?', page);
         self.ask(move |connection| {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rollbook_aggregates::account::Account;
-use rollbook_aggregates::domain::Claimant;
+use rollbook_aggregates::domain::{Claimant, Recorded, Timestamp};
 use rollbook_aggregates::invitation::Invitation;
 use rollbook_aggregates::invoice::Invoice;
 use rollbook_aggregates::user::User;
 use rollbook_aggregates::values::AccountId;
-use rollbook_eventstore::{Appended, Guards, NewEvent, Repository, StreamId};
+use rollbook_eventstore::{Guards, NewEvent, Repository, StreamAppend, StreamId};
 
 use super::{Executor, rows};
 use crate::failure::{Failure, Outcome};
@@ -27,19 +27,19 @@ pub trait Stored: Claimant + Send + Sync + 'static {
 }
 
 /// An aggregate in a unit of work.
-pub struct Staged<A> {
+pub struct Staged<A: Claimant> {
     before: Arc<A>,
     /// Its revision when it was loaded.
     pub loaded: u64,
     /// It, with what is staged.
     pub state: Arc<A>,
     /// What is staged.
-    pub events: Vec<NewEvent>,
+    pub events: Vec<A::Event>,
     /// Whether its personal data is to be erased.
     pub forget: bool,
 }
 
-impl<A> Staged<A> {
+impl<A: Claimant> Staged<A> {
     pub(super) fn new(state: Arc<A>, revision: u64) -> Self {
         Self {
             before: Arc::clone(&state),
@@ -88,21 +88,23 @@ macro_rules! stored {
     )+
 
         impl States {
-            /// Every stream with its revision when it was loaded, its events, and whether it is to be forgotten.
-            pub(super) fn streams(&self) -> Vec<(StreamId, u64, Vec<NewEvent>, bool)> {
-                let mut streams = Vec::new();
-                $(streams.extend(streams_of(&self.$field));)+
-                streams
+            /// Every stream with its revision when it was loaded.
+            pub(super) fn revisions(&self) -> Vec<(StreamId, u64)> {
+                let mut revisions = Vec::new();
+                $(revisions.extend(revisions_of(&self.$field));)+
+                revisions
             }
 
-            /// Takes over what was recorded, as a reader gets it, and remembers it.
-            pub(super) fn committed(
-                &mut self,
-                executor: &Executor,
-                appended: &Appended,
-            ) -> Outcome<()> {
-                $(committed_of(&mut self.$field, executor, appended)?;)+
-                Ok(())
+            /// Every stream with what is to be appended to it.
+            pub(super) fn appends(&self, account_id: &AccountId) -> Outcome<Vec<StreamAppend>> {
+                let mut appends = Vec::new();
+                $(appends_of(&self.$field, account_id, &mut appends)?;)+
+                Ok(appends)
+            }
+
+            /// Takes over what was recorded at a time, as a reader gets it, and remembers it.
+            pub(super) fn committed(&mut self, executor: &Executor, at: Timestamp) {
+                $(committed_of(&mut self.$field, executor, at);)+
             }
         }
     };
@@ -124,39 +126,52 @@ impl States {
     }
 }
 
-fn streams_of<A: Stored>(
+fn stream<A: Stored>(id: &str) -> StreamId {
+    StreamId::new(A::TYPE, id)
+}
+
+fn revisions_of<A: Stored>(
     staged: &BTreeMap<String, Staged<A>>,
-) -> impl Iterator<Item = (StreamId, u64, Vec<NewEvent>, bool)> {
-    staged.iter().map(|(id, staged)| {
-        (
-            StreamId::new(A::TYPE, id.as_str()),
-            staged.loaded,
-            staged.events.clone(),
-            staged.forget,
-        )
-    })
+) -> impl Iterator<Item = (StreamId, u64)> {
+    staged
+        .iter()
+        .map(|(id, staged)| (stream::<A>(id), staged.loaded))
+}
+
+fn appends_of<A: Stored>(
+    staged: &BTreeMap<String, Staged<A>>,
+    account_id: &AccountId,
+    appends: &mut Vec<StreamAppend>,
+) -> Outcome<()> {
+    for (id, staged) in staged {
+        let events: Result<Vec<_>, _> = staged.events.iter().map(NewEvent::of).collect();
+        appends.push(StreamAppend {
+            stream: stream::<A>(id),
+            account_id: account_id.to_string(),
+            expected_revision: staged.loaded,
+            events: events.map_err(|error| {
+                Failure::from(rollbook_eventstore::StoreError::Corrupt(error.to_string()))
+            })?,
+            forget: staged.forget,
+        });
+    }
+    Ok(())
 }
 
 fn committed_of<A: Stored>(
     staged: &mut BTreeMap<String, Staged<A>>,
     executor: &Executor,
-    appended: &Appended,
-) -> Outcome<()> {
+    at: Timestamp,
+) {
     for (id, staged) in staged {
         if staged.events.is_empty() {
             continue;
         }
         let mut state = A::clone(&staged.before);
-        let own =
-            |stream: &StreamId| stream.aggregate_type == A::TYPE && stream.aggregate_id == *id;
-        for event in appended.events.iter().filter(|event| own(&event.stream)) {
-            let event = serde_json::from_value(event.payload.clone()).map_err(|error| {
-                Failure::from(rollbook_eventstore::StoreError::Corrupt(error.to_string()))
-            })?;
-            state.apply(event);
+        for recorded in &staged.events {
+            state.apply(Recorded::at(recorded.event.clone(), at));
         }
         staged.state = Arc::new(state);
         A::repository(executor).remember(id, Arc::clone(&staged.state), staged.revision());
     }
-    Ok(())
 }

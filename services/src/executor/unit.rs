@@ -8,8 +8,7 @@ use rollbook_aggregates::domain::{
 };
 use rollbook_aggregates::user::User;
 use rollbook_eventstore::{
-    Append, HeldClaim, Metadata, NewEvent, Request, Requirement, SideRow, StreamAppend, StreamId,
-    Violation,
+    Append, HeldClaim, Metadata, Request, Requirement, SideRow, StreamId, Violation,
 };
 use rollbook_proto::v1::ErrorReason;
 
@@ -199,18 +198,15 @@ impl<'a> Unit<'a> {
         let decision = command
             .decide(&ctx, &aggregate)
             .map_err(|error| Failure::refused(&error))?;
-        let after = decision.after(&aggregate, self.now);
         self.stage_guards::<C::Aggregate>(&decision.requires, &decision.releases, &decision.takes);
         if let Some(error) = &decision.refused {
             self.refused = Some(Failure::refused(error));
         }
-        let events: Result<Vec<NewEvent>, _> = decision.events.iter().map(NewEvent::of).collect();
-        let events = events.map_err(|error| {
-            Failure::from(rollbook_eventstore::StoreError::Corrupt(error.to_string()))
-        })?;
-        if let Some(staged) = C::Aggregate::staged_mut(&mut self.states).get_mut(id) {
-            staged.events.extend(events);
-            staged.state = Arc::new(after);
+        if let Some(staged) = C::Aggregate::staged_mut(&mut self.states).get_mut(id)
+            && let Some(after) = decision.after
+        {
+            staged.events.extend(decision.events);
+            staged.state = Arc::from(after);
             staged.forget |= decision.forgets;
         }
         Ok(())
@@ -282,31 +278,27 @@ impl<'a> Unit<'a> {
 
     /// What must be so at the commit: where every stream is, and the requirements.
     pub(super) fn checks(&self) -> (Vec<(StreamId, u64)>, Vec<Requirement>) {
-        let streams = self.states.streams().into_iter();
-        let streams = streams.map(|(stream, revision, _, _)| (stream, revision));
-        (streams.collect(), self.requirements())
+        (self.states.revisions(), self.requirements())
     }
 
     /// All of it as one append.
-    pub(super) fn append(&mut self, request: Option<Request>, metadata: Metadata) -> Append {
-        let account_id = self.order.account_id.to_string();
-        let streams = self.states.streams().into_iter();
-        let streams = streams.map(|(stream, expected_revision, events, forget)| StreamAppend {
-            stream,
-            account_id: account_id.clone(),
-            expected_revision,
-            events,
-            forget,
-        });
-        Append {
-            streams: streams.collect(),
+    ///
+    /// # Errors
+    /// When an event cannot be written down.
+    pub(super) fn append(
+        &mut self,
+        request: Option<Request>,
+        metadata: Metadata,
+    ) -> Outcome<Append> {
+        Ok(Append {
+            streams: self.states.appends(&self.order.account_id)?,
             require: self.requirements(),
-            release: self.release.clone(),
-            take: self.take.clone(),
+            release: std::mem::take(&mut self.release),
+            take: std::mem::take(&mut self.take),
             request,
             side: std::mem::take(&mut self.side),
             metadata,
-        }
+        })
     }
 
     fn requirements(&self) -> Vec<Requirement> {
