@@ -5,14 +5,24 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
 
 /// A moment as it is stored: UTC, to the microsecond.
 pub type Timestamp = DateTime<Utc>;
 
+/// How long a wait sleeps before it looks at the clock again: the system's time may be set, and a machine may sleep too.
+const LOOK: Duration = Duration::from_mins(1);
+
 /// The system's time moved by an offset that all clones share, so that tests can pass a week in no time.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    offset: Arc<AtomicI64>,
+    offset: Arc<Offset>,
+}
+
+#[derive(Debug, Default)]
+struct Offset {
+    micros: AtomicI64,
+    moved: Notify,
 }
 
 impl Clock {
@@ -27,7 +37,7 @@ impl Clock {
     pub fn manual(start: Timestamp) -> Self {
         let clock = Self::default();
         let offset = start.timestamp_micros() - system_micros();
-        clock.offset.store(offset, Ordering::SeqCst);
+        clock.offset.micros.store(offset, Ordering::SeqCst);
         clock
     }
 
@@ -39,16 +49,36 @@ impl Clock {
 
     /// Moves the clock forwards.
     pub fn advance(&self, by: Duration) {
-        self.offset.fetch_add(micros(by), Ordering::SeqCst);
+        self.move_by(micros(by));
     }
 
     /// Moves the clock backwards, as a correction of the system's time would.
     pub fn turn_back(&self, by: Duration) {
-        self.offset.fetch_sub(micros(by), Ordering::SeqCst);
+        self.move_by(-micros(by));
+    }
+
+    /// Waits until the clock shows this time; who moves the clock there ends the wait.
+    pub async fn reach(&self, time: Timestamp) {
+        loop {
+            let moved = self.offset.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            let left = (time - self.now()).to_std().unwrap_or_default();
+            if left.is_zero() {
+                return;
+            }
+            // Whatever ends the wait, the clock is looked at again.
+            let _ = tokio::time::timeout(left.min(LOOK), moved).await;
+        }
+    }
+
+    fn move_by(&self, micros: i64) {
+        self.offset.micros.fetch_add(micros, Ordering::SeqCst);
+        self.offset.moved.notify_waiters();
     }
 
     pub(crate) fn offset_micros(&self) -> i64 {
-        self.offset.load(Ordering::SeqCst)
+        self.offset.micros.load(Ordering::SeqCst)
     }
 }
 
@@ -85,5 +115,23 @@ mod tests {
         assert!(clock.now() >= timestamp(1_000_000) + TimeDelta::days(7));
         clock.turn_back(Duration::from_hours(8 * 24));
         assert!(other.now() < timestamp(1_000_000));
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_when_its_time_has_come_however_it_came() {
+        let clock = Clock::manual(timestamp(1_000_000));
+        clock.reach(timestamp(0)).await;
+        clock.reach(clock.now() + TimeDelta::milliseconds(2)).await;
+        let next_week = clock.now() + TimeDelta::days(7);
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.reach(next_week).await }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_hours(24));
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        clock.advance(Duration::from_hours(6 * 24));
+        waiting.await.unwrap();
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::judge::{KeyState, RequestRow};
 use crate::keys::ClaimRow;
+use crate::leadership::Leadership;
 use crate::page::Page;
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
@@ -42,6 +43,8 @@ pub(crate) enum Stock {
 pub(crate) trait Home: Send + Sync {
     /// The last position that is committed. Sees every commit that was answered before the question.
     fn head(&self) -> Answer<'_, u64>;
+    /// Waits until this process leads in what the name says.
+    fn lead(&self, name: String) -> BoxFuture<'_, Leadership>;
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, Vec<StoredEvent>>;
     /// The events of each stream after a revision, all out of one snapshot.
     fn streams<'a>(&'a self, streams: &'a [(StreamId, u64)]) -> Answer<'a, Vec<Vec<StoredEvent>>>;

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::home::{Home, LogStatus, Stock};
 use crate::keys::LogKeys;
+use crate::leadership::Leadership;
 use crate::sealer::{SealedAppend, Sealer, append_error};
 use crate::stream::StreamId;
 use crate::tail::{OnForget, Tail};
@@ -143,6 +144,12 @@ impl Log {
     #[must_use]
     pub fn moved(&self) -> watch::Receiver<u64> {
         self.inner.tail.moved()
+    }
+
+    /// Waits until this process is the one of all on this log that does what must be done once for all of them.
+    pub async fn lead(&self, purpose: &str) -> Leadership {
+        let name = format!("rollbook {} {purpose}", self.inner.id);
+        self.inner.home.lead(name).await
     }
 
     /// Who holds each claim.

@@ -5,6 +5,7 @@
 //! never change them.
 
 mod checks;
+mod leading;
 mod ledger;
 mod look;
 mod migration;

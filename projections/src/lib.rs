@@ -10,6 +10,7 @@
 
 mod audit;
 mod columns;
+mod deadlines;
 mod event;
 mod feed;
 mod file;
@@ -25,6 +26,7 @@ mod view;
 mod views;
 
 pub use audit::{AuditTrail, ListTrail, Subject, TrailRow};
+pub use deadlines::{Deadline, Deadlines, Ends};
 pub use invitations::{
     InvitationKey, InvitationRow, InvitationStatus, Invitations, ListInvitations,
 };

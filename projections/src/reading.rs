@@ -173,6 +173,17 @@ impl Reading {
         });
     }
 
+    /// Waits until the view is further than this position; answers how far.
+    pub(crate) async fn beyond(&self, position: u64) -> Result<u64, ReadError> {
+        let mut standing = self.standing.clone();
+        let there =
+            |standing: &Standing| standing.stopped.is_some() || standing.position > position;
+        if standing.wait_for(there).await.is_err() {
+            return Err(ReadError::Log(StoreError::Closed));
+        }
+        self.position()
+    }
+
     fn position(&self) -> Result<u64, ReadError> {
         let standing = self.standing.borrow();
         match &standing.stopped {
@@ -269,6 +280,14 @@ macro_rules! questions_of {
                 deadline: Option<tokio::time::Instant>,
             ) -> Result<u64, crate::reading::ReadError> {
                 self.0.fresh(freshness, deadline).await
+            }
+
+            /// Waits until the view has more than it had at this position; answers how far it is.
+            ///
+            /// # Errors
+            /// The view has stopped.
+            pub async fn beyond(&self, position: u64) -> Result<u64, crate::reading::ReadError> {
+                self.0.beyond(position).await
             }
         }
     };

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::audit::{AuditTrail, AuditView};
+use crate::deadlines::{DeadlineView, Deadlines};
 use crate::feed::Feed;
 use crate::file::{ViewFile, path};
 use crate::follower::{Standing, follow};
@@ -97,6 +98,7 @@ struct Inner {
     involvements: Involvements,
     invitations: Invitations,
     audit: AuditTrail,
+    deadlines: Deadlines,
     followed: Vec<Followed>,
     followers: Mutex<Vec<JoinHandle<()>>>,
     end: watch::Sender<bool>,
@@ -153,6 +155,7 @@ impl Views {
             involvements: Involvements::new(opening.open::<InvolvementView>().await?),
             invitations: Invitations::new(opening.open::<InvitationView>().await?),
             audit: AuditTrail::new(opening.open::<AuditView>().await?),
+            deadlines: Deadlines::new(opening.open::<DeadlineView>().await?),
             log: opening.log,
             followed: opening.followed,
             followers: Mutex::new(opening.followers),
@@ -222,6 +225,12 @@ impl Views {
     #[must_use]
     pub fn audit(&self) -> &AuditTrail {
         &self.0.audit
+    }
+
+    /// What ends by itself, and when.
+    #[must_use]
+    pub fn deadlines(&self) -> &Deadlines {
+        &self.0.deadlines
     }
 
     /// How each view stands.

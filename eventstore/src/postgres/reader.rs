@@ -17,11 +17,13 @@ use crate::error::StoreError;
 use crate::home::{Answer, Home, LogStatus, Stock};
 use crate::judge::{KeyState, NAMED, RequestRow};
 use crate::keys::ClaimRow;
+use crate::leadership::Leadership;
 use crate::page::{Page, Parameter, Statement};
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
 use crate::tail::Tail;
 
+use super::leading;
 use super::migration::SCHEMA_VERSION;
 use super::news::{self, HeadAnswer};
 
@@ -45,6 +47,7 @@ ORDER BY q.place, e.sequence";
 
 /// The database's readers.
 pub(super) struct PostgresHome {
+    options: PgConnectOptions,
     pool: PgPool,
     heads: mpsc::Sender<HeadAnswer>,
     tasks: [JoinHandle<()>; 2],
@@ -63,7 +66,12 @@ impl PostgresHome {
             tokio::spawn(news::answer_heads(options.clone(), questions, tail.clone())),
             tokio::spawn(news::listen(options.clone(), heads.clone(), tail, own)),
         ];
-        Self { pool, heads, tasks }
+        Self {
+            options: options.clone(),
+            pool,
+            heads,
+            tasks,
+        }
     }
 }
 
@@ -82,6 +90,10 @@ impl Home for PostgresHome {
             head.await.map_err(|_| StoreError::Closed)?
         }
         .boxed()
+    }
+
+    fn lead(&self, name: String) -> BoxFuture<'_, Leadership> {
+        leading::lead(self.options.clone(), name).boxed()
     }
 
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, Vec<StoredEvent>> {

@@ -18,6 +18,7 @@ use crate::error::StoreError;
 use crate::home::{Answer, Home, LogStatus, Stock};
 use crate::judge::{KeyState, NAMED, RequestRow};
 use crate::keys::ClaimRow;
+use crate::leadership::Leadership;
 use crate::page::{self, Page, Parameter};
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
@@ -123,6 +124,11 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
 impl Home for SqliteHome {
     fn head(&self) -> Answer<'_, u64> {
         ready(Ok(self.tail.head())).boxed()
+    }
+
+    /// One process has the directory, so nobody else could lead.
+    fn lead(&self, _name: String) -> BoxFuture<'_, Leadership> {
+        ready(Leadership::without_rivals()).boxed()
     }
 
     fn page<'a>(&'a self, page: &'a Page) -> Answer<'a, Vec<StoredEvent>> {

@@ -14,6 +14,7 @@ mod erasure;
 mod framework;
 mod given;
 mod house;
+mod leading;
 mod proxy;
 mod reading;
 mod requests;
