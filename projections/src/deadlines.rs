@@ -33,6 +33,16 @@ pub enum Ends {
     Invitation(InvitationId),
 }
 
+impl Ends {
+    /// The key of its row.
+    fn key(self) -> (i64, [u8; 16]) {
+        let (kind, subject) = match self {
+            Self::Invitation(id) => (Kind::Invitation, id.as_uuid()),
+        };
+        (kind.code(), subject.into_bytes())
+    }
+}
+
 /// A time at which something ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Deadline {
@@ -78,6 +88,11 @@ const NEXT: &str = "
     SELECT min(due_at)
     FROM deadlines
     WHERE due_at > ?1";
+
+const IS_THERE: &str = "
+    SELECT count(*)
+    FROM deadlines
+    WHERE kind = ?1 AND subject = ?2 AND issue = ?3 AND due_at = ?4";
 
 /// The view of deadlines.
 pub(crate) struct DeadlineView;
@@ -197,6 +212,19 @@ impl Deadlines {
                 )
             })
             .await
+    }
+
+    /// Whether this has not ended yet, nor is to end at another time.
+    ///
+    /// # Errors
+    /// The file of the view cannot be read.
+    pub fn is_there(&self, deadline: &Deadline) -> Result<bool, ReadError> {
+        let (kind, subject) = deadline.ends.key();
+        let due_at = deadline.due_at.timestamp_micros();
+        let key = params![kind, subject, deadline.issue, due_at];
+        self.0
+            .look_up(|tables| first(tables, IS_THERE, key, |row| row.get(0)))
+            .map(|found| found == Some(1))
     }
 
     /// When the next thing ends after this time.

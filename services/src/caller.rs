@@ -129,6 +129,20 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The service itself, for what it does when nobody asks.
+    #[must_use]
+    pub fn service_itself(now: Timestamp) -> Self {
+        Self {
+            actor: Actor::Outside("system".to_owned()),
+            role: Role::Operator,
+            service: "rollbook".to_owned(),
+            account: None,
+            personal_data: false,
+            issued_at: now,
+            expires_at: now,
+        }
+    }
+
     /// The user that the caller acts as, where it is one.
     #[must_use]
     pub fn user(&self) -> Option<UserId> {

@@ -79,6 +79,23 @@ pub struct Order {
     pub digest: [u8; 32],
 }
 
+impl Order {
+    /// One that the service gives itself, when nobody asks.
+    #[must_use]
+    pub fn of_the_service(account_id: AccountId, clock: &Clock) -> Self {
+        Self {
+            call: Call {
+                caller: Arc::new(Caller::service_itself(clock.now())),
+                deadline: None,
+                trace_id: None,
+            },
+            account_id,
+            options: Options::default(),
+            digest: [0; 32],
+        }
+    }
+}
+
 /// What a command plans to commit. It may be asked several times, each time on newer state.
 pub trait Plan: Send + Sync {
     /// What tells the answer later, on a repeat too. Without personal data: it is stored with the request id.

@@ -3,6 +3,7 @@
 //! - [`server`] starts the whole; [`access`] and [`caller`] are who may do what.
 //! - The way of a command: `gate`, `methods`, `convert`, `plans`, `executor`, the log.
 //! - The way of a question: `gate`, `methods`, `convert`, a view.
+//! - `work` is what happens when nobody asks: a view, a plan, the executor, the log.
 
 pub mod access;
 pub mod caller;
@@ -18,3 +19,4 @@ mod passwords;
 mod plans;
 pub mod server;
 mod tokens;
+mod work;

@@ -10,7 +10,7 @@ mod users;
 
 pub use accounts::{AccountOutcome, CreateAccountPlan, OnAccount};
 pub use invitations::{
-    AcceptPlan, DeleteInvitationPlan, InvitationOutcome, InviteOutcome, InvitePlan, ResendPlan,
+    AcceptPlan, InvitationOutcome, InviteOutcome, InvitePlan, OnInvitation, ResendPlan,
 };
 pub use invoices::SettlePlan;
 pub use users::{CreateUserPlan, DeactivatePlan, OnUser, UserOutcome};

@@ -23,6 +23,7 @@ use crate::failure::chain;
 use crate::gate::GateLayer;
 use crate::methods::Directory;
 use crate::passwords::Hasher;
+use crate::work::Work;
 
 pub use keys::token_key_pem;
 
@@ -132,6 +133,7 @@ pub struct Running {
     address: SocketAddr,
     log: Log,
     views: Views,
+    work: Option<Work>,
     stopping: CancellationToken,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
 }
@@ -159,12 +161,20 @@ impl Running {
     ///
     /// # Errors
     /// When serving ended with an error.
-    pub async fn shutdown(self) -> Result<(), Box<dyn Error + Send + Sync>> {
+    pub async fn shutdown(mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.stopping.cancel();
-        let served = self.serving.await;
+        let served = (&mut self.serving).await;
+        self.end().await;
+        Ok(served??)
+    }
+
+    /// Ends what goes on beside serving.
+    async fn end(self) {
+        if let Some(work) = self.work {
+            work.stop().await;
+        }
         self.views.shutdown().await;
         self.log.close().await;
-        Ok(served??)
     }
 
     /// Serves until `stop` is ready or serving ends by itself, then stops.
@@ -178,8 +188,7 @@ impl Running {
         tokio::select! {
             () = stop => self.shutdown().await,
             served = &mut self.serving => {
-                self.views.shutdown().await;
-                self.log.close().await;
+                self.end().await;
                 Ok(served??)
             }
         }
@@ -213,23 +222,25 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let stopping = CancellationToken::new();
     let parallel = available_parallelism().map_or(1, usize::from);
     let executor = Executor::new(log.clone(), options.clock.clone(), Hasher::new(parallel));
-    let directory = Directory::new(executor, views.clone(), stopping.clone());
+    let directory = Directory::new(executor.clone(), views.clone(), stopping.clone());
     let (health, reporter) = health::Health::new();
     let router = router(&options, directory, verifier, reporter)?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let serving = tokio::spawn(
         router.serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned()),
     );
-    let running = Running {
+    let mut running = Running {
         address,
         log,
         views,
+        work: None,
         stopping,
         serving,
     };
     match health.wait_until_ready(&running.views).await {
         Ok(()) => {
             health.watch(running.views.clone(), running.stopping.clone());
+            running.work = Some(Work::start(&executor, &running.views));
             Ok(running)
         }
         Err(error) => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeZone as _, Utc};
 use rollbook_eventstore::{Clock, MasterKey, postgres};
@@ -15,6 +16,9 @@ use tonic::transport::{Channel, Endpoint};
 use crate::answer::Answer as _;
 use crate::caller::{Caller, Identity};
 use crate::database::Database;
+
+/// How long what happens by itself may take.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the log lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +158,14 @@ impl Directory {
     /// Stops the process and starts one again, with the data directory it had or with an empty one.
     #[must_use]
     pub async fn restarted(self, views: Views) -> Self {
+        self.restarted_after(views, || {}).await
+    }
+
+    /// The same, with what happens while nobody serves.
+    #[must_use]
+    pub async fn restarted_after(self, views: Views, meanwhile: impl FnOnce()) -> Self {
         let data_dir = self.process.stop().await;
+        meanwhile();
         if views == Views::Lost {
             std::fs::remove_dir_all(data_dir.path().join("views")).unwrap();
         }
@@ -223,6 +234,30 @@ impl Directory {
             events.extend(piece.events);
         }
         events
+    }
+
+    /// Waits until so many events of this type are in the log, and answers the first of them: for what happens by itself.
+    pub async fn told(&self, event_type: &str, count: u64) -> Vec<pb::Event> {
+        let request = pb::ReplayEventsRequest {
+            filter: Some(pb::EventFilter {
+                event_types: vec![event_type.to_owned()],
+                ..Default::default()
+            }),
+            follow: true,
+            limit: count,
+            ..Default::default()
+        };
+        let mut history = self.auditor().history();
+        let all = async {
+            let mut replay = history.replay_events(request).await.answer();
+            let mut events = Vec::new();
+            while let Some(piece) = replay.message().await.unwrap() {
+                events.extend(piece.events);
+            }
+            events
+        };
+        let told = tokio::time::timeout(PATIENCE, all).await;
+        told.unwrap_or_else(|_| panic!("not {count} {event_type} after {PATIENCE:?}"))
     }
 
     /// Checks what must hold of every log, stops the process, and removes the database.

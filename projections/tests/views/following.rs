@@ -266,6 +266,7 @@ async fn building_reports_how_far_it_is_until_each_view_is_there() {
         "involvements",
         "invitations",
         "audit",
+        "deadlines",
     ] {
         let last = reports.iter().rfind(|report| report.view == view).unwrap();
         assert_eq!(

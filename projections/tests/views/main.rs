@@ -4,6 +4,7 @@
 
 mod accounts;
 mod audit;
+mod deadlines;
 mod following;
 mod invitations;
 mod involvements;

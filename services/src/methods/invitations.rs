@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rollbook_aggregates::invitation::{Invitation, InvitationError, Outcome as Ending};
+use rollbook_aggregates::invitation::{
+    DeleteInvitation, Invitation, InvitationError, Outcome as Ending,
+};
 use rollbook_aggregates::values::{AccountId, InvitationId};
 use rollbook_projections::ListInvitations;
 use rollbook_proto::v1 as pb;
@@ -19,8 +21,7 @@ use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 use crate::page;
 use crate::plans::{
-    AcceptPlan, DeleteInvitationPlan, Hashed, InvitationOutcome, InviteOutcome, InvitePlan,
-    ResendPlan,
+    AcceptPlan, Hashed, InvitationOutcome, InviteOutcome, InvitePlan, OnInvitation, ResendPlan,
 };
 use crate::tokens::{self, InvitationToken};
 
@@ -120,7 +121,10 @@ impl Directory {
         } = self.arrive(request).await?;
         let to = ToInvitation::try_from(message)?;
         let order = order(call, digest, to.account, to.options);
-        let plan = DeleteInvitationPlan(to.invitation);
+        let plan = OnInvitation {
+            invitation: to.invitation,
+            command: DeleteInvitation,
+        };
         let done = self.executor().run(&order, &plan).await?;
         Ok(pb::DeleteInvitationResponse {
             invitation: Some(self.invitation_of(&done, &done.outcome).await?),

@@ -1,9 +1,8 @@
 //! Commands on invitations.
 
-use rollbook_aggregates::domain::{Claim, Holders};
+use rollbook_aggregates::domain::{Claim, Decide, Holders};
 use rollbook_aggregates::invitation::{
-    AcceptInvitation, DeleteInvitation, ExpireInvitation, Invitation, InvitationError,
-    ResendInvitation,
+    AcceptInvitation, ExpireInvitation, Invitation, InvitationError, ResendInvitation,
 };
 use rollbook_aggregates::user::User;
 use rollbook_aggregates::values::{EmailAddress, InvitationId, Login, UserId};
@@ -123,16 +122,25 @@ impl Plan for ResendPlan {
     }
 }
 
-/// Deletes an invitation.
-pub struct DeleteInvitationPlan(pub InvitationId);
+/// A command on an invitation that is there.
+pub struct OnInvitation<C> {
+    /// Which.
+    pub invitation: InvitationId,
+    /// What to do.
+    pub command: C,
+}
 
-impl Plan for DeleteInvitationPlan {
+impl<C> Plan for OnInvitation<C>
+where
+    C: Decide<Aggregate = Invitation> + Clone + Send + Sync,
+{
     type Outcome = InvitationOutcome;
 
     async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<InvitationOutcome> {
-        found(unit, self.0).await?;
-        unit.decide(&self.0.to_string(), DeleteInvitation).await?;
-        Ok(outcome(unit, self.0))
+        found(unit, self.invitation).await?;
+        let id = self.invitation.to_string();
+        unit.decide(&id, self.command.clone()).await?;
+        Ok(outcome(unit, self.invitation))
     }
 }
 

@@ -16,6 +16,7 @@ mod crashes;
 mod deletion;
 mod erasure;
 mod errors;
+mod expiry;
 mod fuzz;
 mod history;
 mod invitations;

@@ -28,6 +28,7 @@ async fn r56_views_follow_the_log(directory: &Directory) {
     assert_eq!(names, sorted);
     for name in [
         "audit",
+        "deadlines",
         "invitations",
         "involvements",
         "supervisors",
