@@ -12,8 +12,8 @@ use crate::domain::{
 };
 use crate::invoice::ReportInvoicePosted;
 use crate::samples::{
-    ANNA, BERT, CARL, NORTH, SOUTH, create, email, grant, grant_in, invoice, name, new_company,
-    role, service, signature,
+    ANNA, BERT, CARL, NORTH, SOUTH, allegiance, create, email, grant, grant_in, invoice, name,
+    new_company, role, service, signature,
 };
 use crate::user::{
     ActivateUser, AddUserCompanies, CompanyProperties, DeactivateUser, DeleteUser,
@@ -22,7 +22,7 @@ use crate::user::{
     SetUserRoles, UnlinkFlowTemplate, UnlockUser, UpdateUser, UpdateUserCompany, User, UserCommand,
     UserError, UserEvent,
 };
-use crate::values::{CompanyId, FlowTemplateId, UserId, UserType};
+use crate::values::{Allegiance, CompanyId, FlowTemplateId, UserId, UserType};
 
 const EVERYBODY: [UserId; 3] = [ANNA, BERT, CARL];
 
@@ -111,6 +111,11 @@ fn grants() -> impl Strategy<Value = UserCommand> {
         .prop_map(|(mode, permissions)| SetUserPermissions { mode, permissions }.into())
 }
 
+fn allegiances() -> impl Strategy<Value = BTreeSet<Allegiance>> {
+    let one = proptest::sample::select(vec!["14", "15"]).prop_map(|n| allegiance("Department", n));
+    proptest::collection::btree_set(one, 0..3)
+}
+
 fn companies() -> impl Strategy<Value = UserCommand> {
     prop_oneof![
         (company(), supervisor()).prop_map(|(company, supervisor)| {
@@ -122,16 +127,22 @@ fn companies() -> impl Strategy<Value = UserCommand> {
         (
             company(),
             proptest::option::of(any::<bool>()),
-            proptest::option::of(supervisor())
+            proptest::option::of(supervisor()),
+            proptest::option::of(allegiances()),
+            proptest::option::of(allegiances()),
         )
-            .prop_map(|(company_id, show_as_addressee, supervisor)| {
-                UpdateUserCompany {
-                    company_id,
-                    show_as_addressee,
-                    supervisor,
+            .prop_map(
+                |(company, show_as_addressee, supervisor, coding, routing)| {
+                    UpdateUserCompany {
+                        show_as_addressee,
+                        supervisor,
+                        coding_allegiances: coding,
+                        routing_allegiances: routing,
+                        ..UpdateUserCompany::of(company)
+                    }
+                    .into()
                 }
-                .into()
-            }),
+            ),
     ]
 }
 

@@ -10,13 +10,13 @@ use crate::account::{
 use crate::domain::{Actor, Recorded, Timestamp};
 use crate::invitation::{Acceptance, InvitationEvent, InviteUser, UserInvited};
 use crate::user::{
-    CreateUser, LinkedCompany, NewCompany, PasswordState, UserCompaniesAdded, UserCreated,
-    UserEvent,
+    Allegiances, CreateUser, LinkedCompany, NewCompany, PasswordState, UserCompaniesAdded,
+    UserCreated, UserEvent,
 };
 use crate::values::{
-    AccountId, CompanyId, EmailAddress, InvitationId, InvoiceId, Login, ModuleName,
-    PasswordAuthority, Permission, PersonName, RoleName, Signature, TokenDigest, UserId, UserType,
-    ValidityDays,
+    AccountId, Allegiance, CompanyId, DimensionName, DimensionValue, EmailAddress, InvitationId,
+    InvoiceId, Login, ModuleName, PasswordAuthority, Permission, PersonName, RoleName, Signature,
+    TokenDigest, UserId, UserType, ValidityDays,
 };
 
 const fn v7(n: u128) -> Uuid {
@@ -213,6 +213,7 @@ pub fn linked(company_id: CompanyId, supervisor: UserId) -> UserEvent {
         company_id,
         show_as_addressee: false,
         supervisor,
+        allegiances: Allegiances::default(),
     };
     UserCompaniesAdded {
         companies: vec![company],
@@ -222,9 +223,15 @@ pub fn linked(company_id: CompanyId, supervisor: UserId) -> UserEvent {
 
 pub fn new_company(company_id: CompanyId, supervisor: Option<UserId>) -> NewCompany {
     NewCompany {
-        company_id,
         supervisor,
-        show_as_addressee: false,
+        ..NewCompany::of(company_id)
+    }
+}
+
+pub fn allegiance(dimension: &str, value: &str) -> Allegiance {
+    Allegiance {
+        dimension: DimensionName::parse(dimension).unwrap(),
+        value: DimensionValue::parse(value).unwrap(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! was there: what is personal goes with its key.
 
 mod access;
+mod allegiances;
 mod claims;
 mod companies;
 mod credentials;
@@ -18,6 +19,7 @@ mod refusals;
 use serde::{Deserialize, Serialize};
 
 pub use access::{Access, AccessDenial, check_access};
+pub use allegiances::{Allegiances, UserAllegiancesSet};
 pub use companies::{
     AddUserCompanies, CompanyProperties, LinkedCompany, NewCompany, RemoveUserCompanies,
     UpdateUserCompany, UserCompaniesAdded, UserCompaniesRemoved, UserShownAsAddressee,
@@ -79,6 +81,7 @@ event_set! {
         UserCompaniesRemoved,
         UserSupervisorChanged,
         UserShownAsAddressee,
+        UserAllegiancesSet,
         // Involvements.
         InvoiceQueued,
         InvoiceDequeued,
@@ -252,7 +255,8 @@ impl UserEvent {
             | Self::UserCompaniesAdded(_)
             | Self::UserCompaniesRemoved(_)
             | Self::UserSupervisorChanged(_)
-            | Self::UserShownAsAddressee(_) => false,
+            | Self::UserShownAsAddressee(_)
+            | Self::UserAllegiancesSet(_) => false,
         }
     }
 }

@@ -14,11 +14,13 @@ mod signature;
 mod text;
 mod token;
 
-pub use choices::{Login, PasswordAuthority, PasswordChange, Permission, UserType, ValidityDays};
+pub use choices::{
+    Allegiance, Login, PasswordAuthority, PasswordChange, Permission, UserType, ValidityDays,
+};
 pub use email::EmailAddress;
 pub use ids::{
-    AccountId, CompanyId, FlowTemplateId, InvitationId, InvoiceId, ModuleName, ReferenceId,
-    RoleName, UserId,
+    AccountId, CompanyId, DimensionName, DimensionValue, FlowTemplateId, InvitationId, InvoiceId,
+    ModuleName, ReferenceId, RoleName, UserId,
 };
 pub use language::LanguageTag;
 pub use limits::{LockDuration, MaxFailedSignIns, PasswordMaxAge};

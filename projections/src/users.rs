@@ -8,7 +8,7 @@ mod fold;
 pub(crate) mod list;
 
 use rollbook_aggregates::domain::Timestamp;
-use rollbook_aggregates::user::Status;
+use rollbook_aggregates::user::{Allegiances, Status};
 use rollbook_aggregates::values::{
     AccountId, CompanyId, EmailAddress, Login, Permission, Signature, UserId, UserType,
 };
@@ -108,6 +108,7 @@ const TABLES: &str = "
         company_id BLOB NOT NULL,
         supervisor BLOB NOT NULL,
         show_as_addressee INTEGER NOT NULL,
+        allegiances TEXT NOT NULL DEFAULT '{}',
         PRIMARY KEY (user_id, company_id)
     ) STRICT, WITHOUT ROWID;
 
@@ -199,8 +200,8 @@ pub struct UserRow {
 }
 
 /// A user's link to a company.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "(Uuid, Uuid, u8)")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "(Uuid, Uuid, u8, Allegiances)")]
 pub struct UserCompany {
     /// The company.
     pub company_id: CompanyId,
@@ -208,14 +209,17 @@ pub struct UserCompany {
     pub supervisor: UserId,
     /// Whether it is proposed as an addressee there.
     pub show_as_addressee: bool,
+    /// What it stands for there.
+    pub allegiances: Allegiances,
 }
 
-impl From<(Uuid, Uuid, u8)> for UserCompany {
-    fn from((company, supervisor, shown): (Uuid, Uuid, u8)) -> Self {
+impl From<(Uuid, Uuid, u8, Allegiances)> for UserCompany {
+    fn from((company, supervisor, shown, allegiances): (Uuid, Uuid, u8, Allegiances)) -> Self {
         Self {
             company_id: company.into(),
             supervisor: supervisor.into(),
             show_as_addressee: shown != 0,
+            allegiances,
         }
     }
 }
@@ -225,7 +229,7 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const TABLES: &'static [&'static str] = &[accounts::TABLES, TABLES];
 
     fn concerns(event: &Folded) -> bool {

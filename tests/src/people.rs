@@ -39,9 +39,17 @@ pub fn link(company_id: &str) -> pb::UserCompany {
 #[must_use]
 pub fn report_to(company_id: &str, supervisor_id: &str) -> pb::UserCompany {
     pb::UserCompany {
-        company_id: company_id.to_owned(),
         supervisor_id: supervisor_id.to_owned(),
-        show_as_addressee: false,
+        ..link(company_id)
+    }
+}
+
+/// What a user stands for in a company.
+#[must_use]
+pub fn allegiance(dimension: &str, value: &str) -> pb::Allegiance {
+    pb::Allegiance {
+        dimension: dimension.to_owned(),
+        value: value.to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::ask;
 use crate::caller::{Caller, Identity};
 use crate::contract;
 use crate::directory::Directory;
-use crate::people::{grant, link, person};
+use crate::people::{allegiance, grant, link, person};
 use crate::tenant::Tenant;
 
 /// An account in which every method has something to work on.
@@ -463,6 +463,8 @@ impl World {
                     company: pb::UserCompany {
                         show_as_addressee: true,
                         supervisor_id: self.busy.clone(),
+                        coding_allegiances: vec![allegiance("Department", "14")],
+                        routing_allegiances: vec![allegiance("Project", "P-7")],
                         ..link(&t.companies[0])
                     },
                     update_mask: mask(&["*"]),

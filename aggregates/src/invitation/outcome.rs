@@ -105,13 +105,7 @@ impl Offer {
             welcome: None,
             roles: roles.cloned().collect(),
             permissions: permissions.collect(),
-            companies: companies
-                .map(|company| NewCompany {
-                    company_id: *company,
-                    supervisor: None,
-                    show_as_addressee: false,
-                })
-                .collect(),
+            companies: companies.map(|company| NewCompany::of(*company)).collect(),
             invitation: Some(self.invitation_id),
         })
     }

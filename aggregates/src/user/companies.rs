@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SupervisorFault, UnfitSupervisor, User, UserError, UserEvent, UserPermissionsSet};
+use super::{
+    Allegiances, SupervisorFault, UnfitSupervisor, User, UserAllegiancesSet, UserError, UserEvent,
+    UserPermissionsSet,
+};
 use crate::account::Account;
 use crate::domain::{Apply, Claim, Context, Decide, Decision, Holders, Reads, Requires, Timestamp};
-use crate::values::{CompanyId, UserId};
+use crate::values::{Allegiance, CompanyId, UserId};
 
 /// What a user is in a company (R30).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +19,9 @@ pub struct CompanyProperties {
     pub show_as_addressee: bool,
     /// The nearest manager; itself where it has none.
     pub supervisor: UserId,
+    /// What it stands for.
+    #[serde(default, skip_serializing_if = "Allegiances::is_empty")]
+    pub allegiances: Allegiances,
 }
 
 /// A company a user is linked to, with what it is there.
@@ -27,6 +33,9 @@ pub struct LinkedCompany {
     pub show_as_addressee: bool,
     /// The nearest manager; the user itself where it has none.
     pub supervisor: UserId,
+    /// What it stands for.
+    #[serde(default, skip_serializing_if = "Allegiances::is_empty")]
+    pub allegiances: Allegiances,
 }
 
 /// A user is linked to more companies.
@@ -68,6 +77,7 @@ impl Apply<User> for UserCompaniesAdded {
                 let properties = CompanyProperties {
                     show_as_addressee: company.show_as_addressee,
                     supervisor: company.supervisor,
+                    allegiances: company.allegiances,
                 };
                 person.companies.insert(company.company_id, properties);
             }
@@ -114,14 +124,28 @@ pub struct NewCompany {
     pub supervisor: Option<UserId>,
     /// Whether the user can be chosen as addressee of invoices.
     pub show_as_addressee: bool,
+    /// What it stands for there.
+    pub allegiances: Allegiances,
 }
 
 impl NewCompany {
+    /// A company where the user is its own supervisor, and nothing else yet.
+    #[must_use]
+    pub fn of(company_id: CompanyId) -> Self {
+        Self {
+            company_id,
+            supervisor: None,
+            show_as_addressee: false,
+            allegiances: Allegiances::default(),
+        }
+    }
+
     pub(super) fn linked_to(self, user: UserId) -> LinkedCompany {
         LinkedCompany {
             company_id: self.company_id,
             show_as_addressee: self.show_as_addressee,
             supervisor: self.supervisor.unwrap_or(user),
+            allegiances: self.allegiances,
         }
     }
 }
@@ -319,6 +343,24 @@ pub struct UpdateUserCompany {
     pub show_as_addressee: Option<bool>,
     /// The nearest manager; `Some(None)`: the user itself (R31).
     pub supervisor: Option<Option<UserId>>,
+    /// What its rows are coded with there.
+    pub coding_allegiances: Option<BTreeSet<Allegiance>>,
+    /// What invoices are addressed to it by there.
+    pub routing_allegiances: Option<BTreeSet<Allegiance>>,
+}
+
+impl UpdateUserCompany {
+    /// A change of nothing yet.
+    #[must_use]
+    pub const fn of(company_id: CompanyId) -> Self {
+        Self {
+            company_id,
+            show_as_addressee: None,
+            supervisor: None,
+            coding_allegiances: None,
+            routing_allegiances: None,
+        }
+    }
 }
 
 impl Decide for UpdateUserCompany {
@@ -355,6 +397,17 @@ impl Decide for UpdateUserCompany {
                 supervisor,
             };
             events.push(changed.into());
+        }
+        let allegiances = Allegiances {
+            coding: (self.coding_allegiances).unwrap_or_else(|| now.allegiances.coding.clone()),
+            routing: (self.routing_allegiances).unwrap_or_else(|| now.allegiances.routing.clone()),
+        };
+        if allegiances != now.allegiances {
+            let set = UserAllegiancesSet {
+                company_id,
+                allegiances,
+            };
+            events.push(set.into());
         }
         Ok(Decision::of(ctx, user, events))
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CompanyId, ModuleName, ParseError};
+use super::{CompanyId, DimensionName, DimensionValue, ModuleName, ParseError};
 
 /// What kind of user somebody is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -84,6 +84,21 @@ impl fmt::Display for Permission {
             None => write!(f, "{}", self.module),
             Some(company) => write!(f, "{} in {company}", self.module),
         }
+    }
+}
+
+/// What a user of a company stands for: one value of one dimension, such as department 14.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Allegiance {
+    /// The dimension.
+    pub dimension: DimensionName,
+    /// The value.
+    pub value: DimensionValue,
+}
+
+impl fmt::Display for Allegiance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.dimension, self.value)
     }
 }
 

@@ -204,6 +204,10 @@ outside_id! {
     FlowTemplateId;
     /// A reference, as the reference service calls it.
     ReferenceId;
+    /// A dimension of coding rows, such as a department or a project, as the coding service calls it.
+    DimensionName;
+    /// A value of a dimension, as the coding service calls it.
+    DimensionValue;
 }
 
 fn parse_outside_id(text: &str) -> Result<String, ParseError> {

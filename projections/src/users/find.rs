@@ -16,7 +16,7 @@ macro_rules! columns {
         CASE companies
             WHEN 0 THEN '[]'
             ELSE (
-                SELECT json_group_array(json_array(hex(company_id), hex(supervisor), show_as_addressee))
+                SELECT json_group_array(json_array(hex(company_id), hex(supervisor), show_as_addressee, json(allegiances)))
                 FROM user_companies
                 WHERE user_companies.user_id = users.user_id
             )

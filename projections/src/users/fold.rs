@@ -81,8 +81,8 @@ const INSERT_ROLE: &str = "
     VALUES (?1, ?2, ?3)";
 
 const PUT_COMPANY: &str = "
-    INSERT OR REPLACE INTO user_companies (user_id, company_id, supervisor, show_as_addressee)
-    VALUES (?1, ?2, ?3, ?4)";
+    INSERT OR REPLACE INTO user_companies (user_id, company_id, supervisor, show_as_addressee, allegiances)
+    VALUES (?1, ?2, ?3, ?4, ?5)";
 
 const DELETE_COMPANY: &str = "
     DELETE FROM user_companies
@@ -100,6 +100,11 @@ const SET_SUPERVISOR: &str = "
 const SET_SHOWN: &str = "
     UPDATE user_companies
     SET show_as_addressee = ?3
+    WHERE user_id = ?1 AND company_id = ?2";
+
+const SET_ALLEGIANCES: &str = "
+    UPDATE user_companies
+    SET allegiances = ?3
     WHERE user_id = ?1 AND company_id = ?2";
 
 const REMEMBER_DELETED: &str = "
@@ -164,6 +169,17 @@ pub(super) fn fold(
                     change.user,
                     shown.company_id.as_uuid().into_bytes(),
                     shown.shown
+                ],
+            )?;
+            change.set(TOUCH, &[])
+        }
+        UserEvent::UserAllegiancesSet(set) => {
+            change.run(
+                SET_ALLEGIANCES,
+                params![
+                    change.user,
+                    set.company_id.as_uuid().into_bytes(),
+                    serde_json::to_string(&set.allegiances)?
                 ],
             )?;
             change.set(TOUCH, &[])
@@ -243,6 +259,7 @@ impl Change<'_> {
             | UserEvent::UserCompaniesRemoved(_)
             | UserEvent::UserSupervisorChanged(_)
             | UserEvent::UserShownAsAddressee(_)
+            | UserEvent::UserAllegiancesSet(_)
             | UserEvent::InvoiceQueued(_)
             | UserEvent::InvoiceDequeued(_)
             | UserEvent::InvoiceReviewed(_)
@@ -318,7 +335,8 @@ impl Change<'_> {
                 self.user,
                 company.company_id.as_uuid().into_bytes(),
                 supervisor,
-                company.show_as_addressee
+                company.show_as_addressee,
+                serde_json::to_string(&company.allegiances)?
             ];
             self.run(PUT_COMPANY, link)?;
         }

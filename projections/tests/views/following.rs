@@ -84,7 +84,7 @@ async fn r69_a_wait_ends_a_little_before_the_deadline_and_says_how_far_the_view_
     let mut directory = Directory::with_account().await;
     let views = directory.views().await;
     // Whoever else writes the file holds the view up.
-    let blocker = Connection::open(directory.dir.path().join("views/users-v1.sqlite")).unwrap();
+    let blocker = Connection::open(file_of(directory.dir.path(), "users")).unwrap();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     let position = directory
         .commit(&acme(), vec![to_user(user_id(1), vec![person(1).into()])])

@@ -11,11 +11,13 @@ use rollbook_aggregates::domain::{EventSet, Personal, Recorded};
 use rollbook_aggregates::invitation::{InvitationEvent, UserInvited};
 use rollbook_aggregates::invoice::{Invoice, InvoiceEvent};
 use rollbook_aggregates::user::{
-    LinkedCompany, PasswordState, UserCompaniesAdded, UserCreated, UserEvent, UserRolesSet,
+    Allegiances, LinkedCompany, PasswordState, UserCompaniesAdded, UserCreated, UserEvent,
+    UserRolesSet,
 };
 use rollbook_aggregates::values::{
-    AccountId, AccountTitle, CompanyId, CompanyTitle, EmailAddress, InvitationId, InvoiceId, Login,
-    PersonName, RoleName, RoleTitle, Signature, TokenDigest, UserId, UserType, ValidityDays,
+    AccountId, AccountTitle, Allegiance, CompanyId, CompanyTitle, DimensionName, DimensionValue,
+    EmailAddress, InvitationId, InvoiceId, Login, PersonName, RoleName, RoleTitle, Signature,
+    TokenDigest, UserId, UserType, ValidityDays,
 };
 use rollbook_eventstore::{
     Append, Clock, Log, MasterKey, Metadata, NewEvent, ReadQuery, StreamAppend, StreamId, sqlite,
@@ -332,6 +334,19 @@ pub fn linked(company: u64, supervisor: u64) -> LinkedCompany {
         company_id: company_id(company),
         show_as_addressee: false,
         supervisor: user_id(supervisor),
+        allegiances: Allegiances::default(),
+    }
+}
+
+/// Coded with a department, and addressed by a project.
+pub fn allegiances(department: &str, project: &str) -> Allegiances {
+    let one = |dimension, value| Allegiance {
+        dimension: DimensionName::parse(dimension).unwrap(),
+        value: DimensionValue::parse(value).unwrap(),
+    };
+    Allegiances {
+        coding: [one("Department", department)].into(),
+        routing: [one("Project", project)].into(),
     }
 }
 
@@ -368,6 +383,16 @@ pub async fn user(views: &Views, n: u64) -> Option<UserRow> {
         Some(FoundUser::Present(row)) => Some(*row),
         Some(FoundUser::Deleted(_)) | None => None,
     }
+}
+
+/// The file of a view in a data directory, whatever its version.
+pub fn file_of(data_dir: &Path, view: &str) -> PathBuf {
+    let begins = format!("{view}-v");
+    let is_it = |file: &PathBuf| {
+        let name = file.file_name().unwrap().to_string_lossy();
+        name.starts_with(&begins) && name.ends_with(".sqlite")
+    };
+    files(data_dir).into_iter().find(is_it).unwrap()
 }
 
 /// Every row of every table of every view in a data directory, but for the checkpoint.

@@ -8,8 +8,8 @@ use rollbook_aggregates::invitation::{InvitationDeleted, InvitationResent};
 use rollbook_aggregates::invoice::{InvoiceSettlementReported, Settlement};
 use rollbook_aggregates::user::{
     InvoiceDequeued, InvoiceQueued, InvoiceReviewed, InvoiceSettled, ReviewKind, UserActivated,
-    UserCompaniesRemoved, UserDeactivated, UserDeleted, UserEmailChanged, UserEvent, UserLocked,
-    UserRenamed, UserSupervisorChanged, UserTypeChanged, UserUnlocked,
+    UserAllegiancesSet, UserCompaniesRemoved, UserDeactivated, UserDeleted, UserEmailChanged,
+    UserEvent, UserLocked, UserRenamed, UserSupervisorChanged, UserTypeChanged, UserUnlocked,
 };
 use rollbook_aggregates::values::{UserType, ValidityDays};
 use rollbook_projections::{Freshness, ListUsers, ViewState, Views};
@@ -78,6 +78,11 @@ fn happening(user: u64, what: u8) -> UserEvent {
         8 | 9 => joins(vec![linked(1 + u64::from(what) % 2, u64::from(what) % 8)]),
         10 => UserCompaniesRemoved {
             company_ids: vec![company_id],
+        }
+        .into(),
+        11 if what % 32 < 16 => UserAllegiancesSet {
+            company_id,
+            allegiances: allegiances(&what.to_string(), "P-7"),
         }
         .into(),
         11 => UserSupervisorChanged {
@@ -359,8 +364,9 @@ async fn a_damaged_or_empty_file_is_made_again_and_other_versions_are_removed() 
     add(&mut directory, 1..=2).await;
     end(directory.views().await).await;
     let folder = directory.dir.path().join("views");
-    std::fs::write(folder.join("users-v1.sqlite"), vec![7; 20_000]).unwrap();
-    std::fs::write(folder.join("audit-v1.sqlite"), []).unwrap();
+    let file = |view| file_of(directory.dir.path(), view);
+    std::fs::write(file("users"), vec![7; 20_000]).unwrap();
+    std::fs::write(file("audit"), []).unwrap();
     std::fs::write(folder.join("users-v0.sqlite-wal"), "Last1").unwrap();
     let views = directory.views().await;
     assert!(user(&views, 2).await.is_some());
@@ -452,7 +458,7 @@ async fn r62_nothing_of_an_erased_person_stays_in_a_file_of_the_views() {
 async fn r62_a_reader_in_the_way_delays_the_erasure_and_does_not_prevent_it() {
     let mut directory = with_one_to_erase().await;
     let views = directory.views().await;
-    let path = directory.dir.path().join("views/users-v1.sqlite");
+    let path = file_of(directory.dir.path(), "users");
     let reader = rusqlite::Connection::open(path).unwrap();
     reader
         .execute_batch("BEGIN; SELECT count(*) FROM users;")

@@ -2,9 +2,9 @@
 
 use rollbook_aggregates::account::LoginChanged;
 use rollbook_aggregates::domain::{Personal, Recorded};
-use rollbook_aggregates::user::UserCompaniesRemoved;
 use rollbook_aggregates::user::{
-    PasswordState, Status, User, UserActivated, UserDeactivated, UserDeleted, UserEmailChanged,
+    Allegiances, CompanyProperties, LinkedCompany, PasswordState, Status, User, UserActivated,
+    UserAllegiancesSet, UserCompaniesRemoved, UserDeactivated, UserDeleted, UserEmailChanged,
     UserEvent, UserLanguageChanged, UserLocked, UserMobilePhoneChanged, UserPermissionsSet,
     UserPhoneChanged, UserRenamed, UserShownAsAddressee, UserSignatureChanged,
     UserSupervisorChanged, UserTypeChanged, UserUnlocked,
@@ -14,7 +14,7 @@ use rollbook_aggregates::values::{
     UserType,
 };
 use rollbook_eventstore::{Log, StreamId};
-use rollbook_projections::{FoundUser, Freshness, UserRow, Views};
+use rollbook_projections::{FoundUser, Freshness, UserCompany, UserRow, Views};
 use serde::Deserialize;
 
 use crate::kit::*;
@@ -67,11 +67,24 @@ pub fn assert_same(row: &UserRow, user: &User) {
     let companies: Vec<_> = row
         .companies
         .iter()
-        .map(|link| (link.company_id, link.show_as_addressee, link.supervisor))
+        .map(|link| {
+            let UserCompany {
+                company_id,
+                supervisor,
+                show_as_addressee,
+                allegiances,
+            } = link.clone();
+            let properties = CompanyProperties {
+                show_as_addressee,
+                supervisor,
+                allegiances,
+            };
+            (company_id, properties)
+        })
         .collect();
     let links = person.companies().iter();
     let expected: Vec<_> = links
-        .map(|(company, link)| (*company, link.show_as_addressee, link.supervisor))
+        .map(|(company, link)| (*company, link.clone()))
         .collect();
     assert_eq!(companies, expected);
     assert_eq!(row.sessions_valid_from, person.sessions_valid_from());
@@ -111,7 +124,13 @@ async fn a_user_is_shown_as_the_domain_has_it_after_each_event() {
             permissions: [permission(None), permission(Some(company_id(2)))].into(),
         }
         .into(),
-        joins(vec![linked(2, 1), linked(1, 9)]),
+        joins(vec![
+            linked(2, 1),
+            LinkedCompany {
+                allegiances: allegiances("14 \"north\"", "P-7"),
+                ..linked(1, 9)
+            },
+        ]),
         UserShownAsAddressee {
             company_id: company_id(1),
             shown: true,
@@ -120,6 +139,16 @@ async fn a_user_is_shown_as_the_domain_has_it_after_each_event() {
         UserSupervisorChanged {
             company_id: company_id(1),
             supervisor: user_id(7),
+        }
+        .into(),
+        UserAllegiancesSet {
+            company_id: company_id(2),
+            allegiances: allegiances("15", "P-8"),
+        }
+        .into(),
+        UserAllegiancesSet {
+            company_id: company_id(1),
+            allegiances: Allegiances::default(),
         }
         .into(),
         UserCompaniesRemoved {
@@ -165,7 +194,7 @@ async fn a_user_is_shown_as_the_domain_has_it_after_each_event() {
     let row = user(&views, 1).await.unwrap();
     assert_eq!(
         (row.revision, row.position),
-        (19, directory.log.head().await.unwrap())
+        (21, directory.log.head().await.unwrap())
     );
 }
 

@@ -149,7 +149,7 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
              account define-module search Searching
              account define-module search Searching --administrator-only
              account remove-module search
-             user create --signature BO --first-name Bo --last-name Ek --email bo@acme.example --welcome --company North --supervisor ADA --show-as-addressee --role clerk --permission archive@North
+             user create --signature BO --first-name Bo --last-name Ek --email bo@acme.example --welcome --company North --supervisor ADA --show-as-addressee --coding Department=14 --routing Project=P-7 --role clerk --permission archive@North
              user create --signature CY --first-name Cy --last-name Ek --email cy@acme.example --password-file {password} --one-time-password --inactive
              user get BO
              user get bo@acme.example --json
@@ -165,7 +165,8 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
              user roles BO replace clerk
              user permissions BO add archive
              user add-companies BO South
-             user company BO South --supervisor ADA --show-as-addressee true
+             user company BO South --supervisor ADA --show-as-addressee true --coding Department=14 --coding Department=15 --routing Project=P-7
+             user company BO South --no-coding --no-routing
              user reports ADA
              user reports ADA --company North --limit 0 --total --json
              user chain BO South

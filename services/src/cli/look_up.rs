@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rollbook_proto::v1::{
-    BatchGetUsersRequest, GetAccountRequest, GetUserRequest, Permission, UserCompany,
-    get_user_request::Key,
+    BatchGetUsersRequest, GetAccountRequest, GetUserRequest, Permission, get_user_request::Key,
 };
 use uuid::Uuid;
 
@@ -143,26 +142,6 @@ impl Client {
             });
         }
         Ok(permissions)
-    }
-
-    /// Links to companies, all with one supervisor and one showing.
-    pub async fn links(
-        &self,
-        companies: &[String],
-        supervisor: Option<&str>,
-        show_as_addressee: bool,
-    ) -> Result<Vec<UserCompany>, Problem> {
-        let supervisor_id = match supervisor {
-            Some(name) => self.user_id(name).await?,
-            None => String::new(),
-        };
-        let ids = self.company_ids(companies).await?;
-        let link = |company_id| UserCompany {
-            company_id,
-            supervisor_id: supervisor_id.clone(),
-            show_as_addressee,
-        };
-        Ok(ids.into_iter().map(link).collect())
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 };
 
 mod create;
+mod links;
 mod profile;
 mod read;
 mod sets;

@@ -2,9 +2,9 @@
 
 use rollbook_proto::v1::{
     AcceptInvitationResponse, Account, AccountSettings, ActivateUserResponse,
-    AddUserCompaniesResponse, CreateUserResponse, DeactivateUserResponse, DeleteUserResponse,
-    Invitation, InvitationStatus, LinkFlowTemplateResponse, LinkReferenceResponse,
-    LockUserResponse, Login, Permission, RemoveUserCompaniesResponse,
+    AddUserCompaniesResponse, Allegiance, CreateUserResponse, DeactivateUserResponse,
+    DeleteUserResponse, Invitation, InvitationStatus, LinkFlowTemplateResponse,
+    LinkReferenceResponse, LockUserResponse, Login, Permission, RemoveUserCompaniesResponse,
     ReportInvoiceDequeuedResponse, ReportInvoiceQueuedResponse, ReportInvoiceReviewedResponse,
     RetractInvoiceReviewResponse, SetUserPermissionsResponse, SetUserRolesResponse,
     UnlinkFlowTemplateResponse, UnlinkReferenceResponse, UnlockUserResponse,
@@ -152,9 +152,23 @@ fn companies(companies: &[UserCompany], own_id: &str) -> String {
         } else {
             ""
         };
-        format!("{} (supervisor {supervisor}{shown})", company.company_id)
+        let coding = allegiances(", coding", &company.coding_allegiances);
+        let routing = allegiances(", routing", &company.routing_allegiances);
+        format!(
+            "{} (supervisor {supervisor}{shown}{coding}{routing})",
+            company.company_id
+        )
     };
     companies.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+/// What a user stands for in a company; nothing where it stands for nothing.
+fn allegiances(what: &str, allegiances: &[Allegiance]) -> String {
+    let text = |one: &Allegiance| format!(" {}={}", one.dimension, one.value);
+    match allegiances {
+        [] => String::new(),
+        some => what.to_owned() + &some.iter().map(text).collect::<String>(),
+    }
 }
 
 /// An account with its companies, roles and modules.
@@ -346,14 +360,19 @@ mod tests {
             company_id: "c1".into(),
             supervisor_id: "u1".into(),
             show_as_addressee: true,
+            coding_allegiances: vec![Allegiance {
+                dimension: "Department".into(),
+                value: "14".into(),
+            }],
+            routing_allegiances: Vec::new(),
         };
         assert_eq!(
             companies(std::slice::from_ref(&link), "u2"),
-            "c1 (supervisor u1, shown as addressee)"
+            "c1 (supervisor u1, shown as addressee, coding Department=14)"
         );
         assert_eq!(
             companies(&[link], "u1"),
-            "c1 (supervisor the user itself, shown as addressee)"
+            "c1 (supervisor the user itself, shown as addressee, coding Department=14)"
         );
     }
 }

@@ -3,12 +3,15 @@
 mod commands;
 mod profile;
 
+use std::collections::BTreeSet;
+
 use rollbook_aggregates::account::Account;
 use rollbook_aggregates::user::{
     AccessDenial, Blocker, CompanyProperties, Gone, Person, Status, User,
 };
 use rollbook_aggregates::values::{
-    AccountId, CompanyId, EmailAddress, Permission, RoleName, Signature, UserId, UserType,
+    AccountId, Allegiance, CompanyId, EmailAddress, Permission, RoleName, Signature, UserId,
+    UserType,
 };
 use rollbook_projections::{CompanyFilter, DeletedUser, ListUsers, UserRow, UserSort};
 use rollbook_proto::v1 as pb;
@@ -270,6 +273,8 @@ pub fn user_from_row(row: UserRow) -> pb::User {
                 company_id: company.company_id.to_string(),
                 supervisor_id: company.supervisor.to_string(),
                 show_as_addressee: company.show_as_addressee,
+                coding_allegiances: write_allegiances(&company.allegiances.coding),
+                routing_allegiances: write_allegiances(&company.allegiances.routing),
             })
             .collect(),
         sessions_valid_from: Some(wire_time(row.sessions_valid_from)),
@@ -304,6 +309,20 @@ fn company((company_id, properties): (&CompanyId, &CompanyProperties)) -> pb::Us
         company_id: company_id.to_string(),
         supervisor_id: properties.supervisor.to_string(),
         show_as_addressee: properties.show_as_addressee,
+        coding_allegiances: write_allegiances(&properties.allegiances.coding),
+        routing_allegiances: write_allegiances(&properties.allegiances.routing),
+    }
+}
+
+fn write_allegiances(allegiances: &BTreeSet<Allegiance>) -> Vec<pb::Allegiance> {
+    allegiances.iter().map(allegiance).collect()
+}
+
+/// An allegiance as the contract has it.
+fn allegiance(allegiance: &Allegiance) -> pb::Allegiance {
+    pb::Allegiance {
+        dimension: allegiance.dimension.to_string(),
+        value: allegiance.value.to_string(),
     }
 }
 

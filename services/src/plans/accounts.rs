@@ -89,9 +89,5 @@ impl Plan for CreateAccountPlan {
 }
 
 fn linked(company_id: &CompanyId) -> NewCompany {
-    NewCompany {
-        company_id: *company_id,
-        supervisor: None,
-        show_as_addressee: false,
-    }
+    NewCompany::of(*company_id)
 }

@@ -1,13 +1,14 @@
 //! The companies of a user, and its supervisor in each.
 
 use prost_types::FieldMask;
-use rollbook_tests::people::{link, person, report_to};
+use rollbook_tests::people::{allegiance, link, person, report_to};
 use rollbook_tests::{Answer as _, Code, Directory, Tenant, ask, pb, stories};
 
 stories! {
     r29_companies_are_added_and_removed_together,
     r29_a_company_where_the_user_supervises_somebody_is_not_removed,
     r30_properties_of_a_company_change_one_by_one_and_go_with_it,
+    r30_allegiances_are_given_with_a_company_and_changed_each_kind_by_itself,
     r31_a_supervisor_is_active_and_has_the_company,
 }
 
@@ -228,6 +229,91 @@ async fn r30_properties_of_a_company_change_one_by_one_and_go_with_it(directory:
         (link_now.show_as_addressee, link_now.supervisor_id.as_str()),
         (false, anna.as_str())
     );
+}
+
+async fn r30_allegiances_are_given_with_a_company_and_changed_each_kind_by_itself(
+    directory: &Directory,
+) {
+    let acme = Tenant::create(directory, "acme").await;
+    let company = acme.companies[0].as_str();
+    let given = pb::UserCompany {
+        coding_allegiances: vec![allegiance("Project", "P-7"), allegiance("Department", "14")],
+        routing_allegiances: vec![allegiance("Department", "\"14\" & co")],
+        ..link(company)
+    };
+    let created = acme
+        .try_create(pb::NewUser {
+            companies: vec![given.clone()],
+            ..person("ANNA")
+        })
+        .await
+        .answer();
+    let anna = created.user.unwrap();
+    let change = |coding: Vec<pb::Allegiance>, routing: Vec<pb::Allegiance>, path: &str| {
+        ask!(
+            acme,
+            UpdateUserCompanyRequest {
+                user_id: &anna.user_id,
+                company: pb::UserCompany {
+                    coding_allegiances: coding,
+                    routing_allegiances: routing,
+                    ..link(company)
+                },
+                update_mask: mask(path),
+            }
+        )
+    };
+    let sorted = vec![allegiance("Department", "14"), allegiance("Project", "P-7")];
+    assert_eq!(anna.companies[0].coding_allegiances, sorted);
+    assert_eq!(
+        anna.companies[0].routing_allegiances,
+        given.routing_allegiances
+    );
+    assert_eq!(acme.get(&anna.user_id).await.companies, anna.companies);
+
+    let same = acme
+        .admin
+        .users()
+        .update_user_company(change(sorted.clone(), Vec::new(), "coding_allegiances"))
+        .await
+        .answer();
+    assert_eq!(
+        same.revision, created.revision,
+        "what already is adds no event"
+    );
+    let changed = acme
+        .admin
+        .users()
+        .update_user_company(change(Vec::new(), sorted.clone(), "routing_allegiances"))
+        .await
+        .answer();
+    let here = changed.user.unwrap().companies.remove(0);
+    assert_eq!(
+        (&here.coding_allegiances, &here.routing_allegiances),
+        (&sorted, &sorted)
+    );
+    let none = acme
+        .admin
+        .users()
+        .update_user_company(change(Vec::new(), sorted.clone(), "coding_allegiances"))
+        .await
+        .answer();
+    let here = none.user.unwrap().companies.remove(0);
+    assert_eq!(
+        (here.coding_allegiances, here.routing_allegiances),
+        (Vec::new(), sorted)
+    );
+    let bad = vec![allegiance("", "14"), allegiance("Department", " 14")];
+    acme.admin
+        .users()
+        .update_user_company(change(bad, vec![allegiance("D", "1"); 101], "*"))
+        .await
+        .refusal()
+        .names(&[
+            "company.coding_allegiances[0].dimension",
+            "company.coding_allegiances[1].value",
+            "company.routing_allegiances",
+        ]);
 }
 
 async fn r31_a_supervisor_is_active_and_has_the_company(directory: &Directory) {

@@ -3,8 +3,8 @@
 use super::*;
 use crate::domain::{Reason, Refusal};
 use crate::samples::{
-    ANNA, BERT, CARL, NORTH, NOWHERE, SOUTH, admin, created, grant, grant_in, linked, new_company,
-    set, user_created,
+    ANNA, BERT, CARL, NORTH, NOWHERE, SOUTH, admin, allegiance, created, grant, grant_in, linked,
+    new_company, set, user_created,
 };
 use crate::user::{UserDeactivated, UserDeleted, UserPermissionsSet};
 
@@ -25,28 +25,34 @@ fn add(companies: Vec<NewCompany>) -> AddUserCompanies {
 
 fn supervise(supervisor: Option<UserId>) -> UpdateUserCompany {
     UpdateUserCompany {
-        company_id: NORTH,
-        show_as_addressee: None,
         supervisor: Some(supervisor),
+        ..UpdateUserCompany::of(NORTH)
     }
 }
 
 #[test]
 fn r29_several_companies_are_added_in_one_command() {
+    let allegiances = Allegiances {
+        coding: set([allegiance("Department", "14")]),
+        routing: set([allegiance("Project", "P-7")]),
+    };
     let companies = vec![
         LinkedCompany {
             company_id: NORTH,
             show_as_addressee: true,
             supervisor: BERT,
+            allegiances: allegiances.clone(),
         },
         LinkedCompany {
             company_id: SOUTH,
             show_as_addressee: false,
             supervisor: ANNA,
+            allegiances: Allegiances::default(),
         },
     ];
     let mut north = new_company(NORTH, Some(BERT));
     north.show_as_addressee = true;
+    north.allegiances = allegiances;
     User::given(&[created()])
         .other(BERT, &bert_in(NORTH))
         .when(admin(), add(vec![north, new_company(SOUTH, None)]))
@@ -137,9 +143,8 @@ fn r29_removing_what_is_not_linked_is_no_event() {
 #[test]
 fn r30_a_user_is_shown_as_addressee_only_when_asked_for() {
     let show = |shown| UpdateUserCompany {
-        company_id: NORTH,
         show_as_addressee: Some(shown),
-        supervisor: None,
+        ..UpdateUserCompany::of(NORTH)
     };
     User::given(&[created(), linked(NORTH, ANNA)])
         .when(admin(), show(false))
@@ -153,6 +158,48 @@ fn r30_a_user_is_shown_as_addressee_only_when_asked_for() {
         .then(&[shown.into()])
         .state();
     assert!(user.person().unwrap().companies()[&NORTH].show_as_addressee);
+}
+
+#[test]
+fn r30_allegiances_are_set_each_kind_by_itself() {
+    let [fourteen, seven] = [allegiance("Department", "14"), allegiance("Project", "P-7")];
+    let code = |coding: &[&Allegiance]| UpdateUserCompany {
+        coding_allegiances: Some(coding.iter().copied().cloned().collect()),
+        ..UpdateUserCompany::of(NORTH)
+    };
+    let route = UpdateUserCompany {
+        routing_allegiances: Some(set([seven.clone()])),
+        ..UpdateUserCompany::of(NORTH)
+    };
+    let has = |coding: &[&Allegiance], routing: &[&Allegiance]| -> UserEvent {
+        let allegiances = Allegiances {
+            coding: coding.iter().copied().cloned().collect(),
+            routing: routing.iter().copied().cloned().collect(),
+        };
+        UserAllegiancesSet {
+            company_id: NORTH,
+            allegiances,
+        }
+        .into()
+    };
+    let given = [created(), linked(NORTH, ANNA)];
+    User::given(&given)
+        .when(admin(), code(&[&fourteen, &seven]))
+        .then(&[has(&[&fourteen, &seven], &[])]);
+    let coded = [&given[..], &[has(&[&fourteen], &[])]].concat();
+    User::given(&coded)
+        .when(admin(), code(&[&fourteen]))
+        .then_nothing();
+    User::given(&coded)
+        .when(admin(), route)
+        .then(&[has(&[&fourteen], &[&seven])]);
+    let both = [&given[..], &[has(&[&fourteen], &[&seven])]].concat();
+    let user = User::given(&both)
+        .when(admin(), code(&[]))
+        .then(&[has(&[], &[&seven])])
+        .state();
+    let here = &user.person().unwrap().companies()[&NORTH].allegiances;
+    assert!(here.coding.is_empty() && !here.is_empty());
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub async fn set_supervisor(
     let company = UserCompany {
         company_id: stage.company(HOME),
         supervisor_id: supervisor_id.to_owned(),
-        show_as_addressee: false,
+        ..UserCompany::default()
     };
     let request = UpdateUserCompanyRequest {
         account_id: ACCOUNT.to_owned(),

@@ -3,6 +3,7 @@
 use clap::Args;
 use rollbook_proto::v1::{CreateUserRequest, NewUser};
 
+use super::links::LinkFlags;
 use crate::cli::{
     choices::{Type, or_none},
     client::{Client, CommandFlags, commit},
@@ -67,10 +68,6 @@ pub struct Rights {
 }
 
 /// Flags of `user create`.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
 #[derive(Args, Debug)]
 pub struct Create {
     #[command(flatten)]
@@ -80,12 +77,8 @@ pub struct Create {
     email: String,
     #[command(flatten)]
     rights: Rights,
-    /// Supervisor in these companies: id, signature or e-mail address; the user itself where none is given
-    #[arg(long, value_name = "USER", requires = "companies")]
-    supervisor: Option<String>,
-    /// Propose the user as an addressee in these companies
-    #[arg(long, requires = "companies")]
-    show_as_addressee: bool,
+    #[command(flatten)]
+    links: LinkFlags,
     /// Register the user without letting it sign in yet
     #[arg(long)]
     inactive: bool,
@@ -110,14 +103,10 @@ impl Create {
             person,
             email,
             rights,
-            supervisor,
+            links,
             ..
         } = self;
-        let companies = client.links(
-            &rights.companies,
-            supervisor.as_deref(),
-            self.show_as_addressee,
-        );
+        let companies = links.links(client, &rights.companies);
         let user = NewUser {
             signature: person.signature,
             first_name: person.first_name,

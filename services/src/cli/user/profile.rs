@@ -1,8 +1,11 @@
 //! `rollbook user update` and `rollbook user company`: what is given is changed, the rest is left.
 
 use clap::Args;
-use rollbook_proto::v1::{UpdateUserCompanyRequest, UpdateUserRequest, UserCompany, UserProfile};
+use rollbook_proto::v1::{
+    Allegiance, UpdateUserCompanyRequest, UpdateUserRequest, UserCompany, UserProfile,
+};
 
+use super::links::allegiance;
 use crate::cli::{
     choices::{Type, or_none},
     client::{Client, CommandFlags, commit, mask},
@@ -93,6 +96,18 @@ pub struct ChangeCompany {
     /// Whether the user is proposed as an addressee there
     #[arg(long, value_name = "true|false")]
     show_as_addressee: Option<bool>,
+    /// What the user's rows are coded with there, instead of what they are; several are named one after the other
+    #[arg(long = "coding", value_name = "DIMENSION=VALUE", value_parser = allegiance)]
+    coding: Vec<Allegiance>,
+    /// The user's rows are coded with nothing there
+    #[arg(long, conflicts_with = "coding")]
+    no_coding: bool,
+    /// What invoices are addressed to the user by there, instead of what they are
+    #[arg(long = "routing", value_name = "DIMENSION=VALUE", value_parser = allegiance)]
+    routing: Vec<Allegiance>,
+    /// Invoices are addressed to the user by nothing there
+    #[arg(long, conflicts_with = "routing")]
+    no_routing: bool,
     #[command(flatten)]
     command: CommandFlags,
 }
@@ -105,6 +120,14 @@ impl ChangeCompany {
         let mask = mask(&[
             ("supervisor_id", self.supervisor.is_some()),
             ("show_as_addressee", self.show_as_addressee.is_some()),
+            (
+                "coding_allegiances",
+                self.no_coding || !self.coding.is_empty(),
+            ),
+            (
+                "routing_allegiances",
+                self.no_routing || !self.routing.is_empty(),
+            ),
         ])?;
         let supervisor_id = match self.supervisor.as_deref() {
             None | Some("") => String::new(),
@@ -114,6 +137,8 @@ impl ChangeCompany {
             company_id: client.company_id(&self.company).await?,
             supervisor_id,
             show_as_addressee: self.show_as_addressee.unwrap_or_default(),
+            coding_allegiances: self.coding,
+            routing_allegiances: self.routing,
         };
         let request = UpdateUserCompanyRequest {
             account_id: client.account()?,

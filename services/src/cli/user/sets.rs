@@ -6,6 +6,7 @@ use rollbook_proto::v1::{
     SetUserRolesRequest,
 };
 
+use super::links::LinkFlags;
 use crate::cli::{
     choices::Mode,
     client::{Client, CommandFlags, commit},
@@ -82,12 +83,8 @@ pub struct AddCompanies {
     /// The companies: ids or titles
     #[arg(required = true)]
     companies: Vec<String>,
-    /// The supervisor there: id, signature or e-mail address; the user itself where none is given
-    #[arg(long, value_name = "USER")]
-    supervisor: Option<String>,
-    /// Propose the user as an addressee there
-    #[arg(long)]
-    show_as_addressee: bool,
+    #[command(flatten)]
+    links: LinkFlags,
     #[command(flatten)]
     command: CommandFlags,
 }
@@ -97,11 +94,7 @@ impl AddCompanies {
     pub async fn run(self, client: &Client) -> Result<(), Problem> {
         let command = self.command.options();
         let id = command.request_id.clone();
-        let links = client.links(
-            &self.companies,
-            self.supervisor.as_deref(),
-            self.show_as_addressee,
-        );
+        let links = self.links.links(client, &self.companies);
         let request = AddUserCompaniesRequest {
             account_id: client.account()?,
             user_id: client.user_id(&self.user).await?,

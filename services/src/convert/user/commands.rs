@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use rollbook_aggregates::user::{
-    ActivateUser, AddUserCompanies, DeactivateUser, DeleteUser, LockUser, NewCompany,
+    ActivateUser, AddUserCompanies, Allegiances, DeactivateUser, DeleteUser, LockUser, NewCompany,
     RemoveUserCompanies, SetMode, SetUserPermissions, SetUserRoles, UnlockUser, UpdateUser,
     UpdateUserCompany,
 };
-use rollbook_aggregates::values::{AccountId, CompanyId, ModuleName, Permission, RoleName, UserId};
+use rollbook_aggregates::values::{
+    AccountId, Allegiance, CompanyId, DimensionName, DimensionValue, ModuleName, Permission,
+    RoleName, UserId,
+};
 use rollbook_proto::v1 as pb;
 
 use super::super::{Fields, creating, options};
@@ -183,6 +186,10 @@ impl TryFrom<pb::RemoveUserCompaniesRequest> for ToUser<RemoveUserCompanies> {
     }
 }
 
+const CODING: &str = "coding_allegiances";
+const ROUTING: &str = "routing_allegiances";
+const COMPANY: &[&str] = &["supervisor_id", "show_as_addressee", CODING, ROUTING];
+
 impl TryFrom<pb::UpdateUserCompanyRequest> for ToUser<UpdateUserCompany> {
     type Error = Failure;
 
@@ -198,9 +205,11 @@ impl TryFrom<pb::UpdateUserCompanyRequest> for ToUser<UpdateUserCompany> {
             company_id,
             supervisor_id,
             show_as_addressee,
+            coding_allegiances,
+            routing_allegiances,
         } = company.unwrap_or_default();
         Self::read(&account_id, &user_id, command, |fields| {
-            let named = masked(fields, update_mask, &["supervisor_id", "show_as_addressee"]);
+            let named = masked(fields, update_mask, COMPANY);
             fields.within("company", |fields| {
                 let company_id = fields.read("company_id", &company_id, CompanyId::parse);
                 let supervisor = named
@@ -209,14 +218,36 @@ impl TryFrom<pb::UpdateUserCompanyRequest> for ToUser<UpdateUserCompany> {
                 let show_as_addressee = named
                     .contains("show_as_addressee")
                     .then_some(show_as_addressee);
+                let coding = named
+                    .contains(CODING)
+                    .then(|| allegiances(fields, CODING, coding_allegiances));
+                let routing = named
+                    .contains(ROUTING)
+                    .then(|| allegiances(fields, ROUTING, routing_allegiances));
                 Some(UpdateUserCompany {
                     company_id: company_id?,
                     show_as_addressee,
                     supervisor,
+                    coding_allegiances: coding,
+                    routing_allegiances: routing,
                 })
             })
         })
     }
+}
+
+/// Reads what a user stands for in a company.
+fn allegiances(fields: &mut Fields, name: &str, wire: Vec<pb::Allegiance>) -> BTreeSet<Allegiance> {
+    let read = |fields: &mut Fields, wire: pb::Allegiance| {
+        let pb::Allegiance { dimension, value } = wire;
+        let dimension = fields.read("dimension", &dimension, DimensionName::parse);
+        let value = fields.read("value", &value, DimensionValue::parse);
+        Some(Allegiance {
+            dimension: dimension?,
+            value: value?,
+        })
+    };
+    fields.list(name, 100, wire, read).into_iter().collect()
 }
 
 fn set_mode(fields: &mut Fields, mode: i32) -> Option<SetMode> {
@@ -258,9 +289,15 @@ pub(in crate::convert) fn new_companies(
             company_id,
             supervisor_id,
             show_as_addressee,
+            coding_allegiances,
+            routing_allegiances,
         } = wire;
         let company_id = fields.read("company_id", &company_id, CompanyId::parse);
         let supervisor = fields.optional("supervisor_id", &supervisor_id, UserId::parse);
+        let allegiances = Allegiances {
+            coding: allegiances(fields, CODING, coding_allegiances),
+            routing: allegiances(fields, ROUTING, routing_allegiances),
+        };
         let company_id = company_id?;
         if !seen.insert(company_id) {
             fields.bad("company_id", "must not be named twice");
@@ -269,6 +306,7 @@ pub(in crate::convert) fn new_companies(
             company_id,
             supervisor,
             show_as_addressee,
+            allegiances,
         })
     };
     fields.list("companies", 1000, wire, read)
