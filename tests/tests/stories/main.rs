@@ -21,6 +21,7 @@ mod fuzz;
 mod history;
 mod invitations;
 mod involvements;
+mod model;
 mod operations;
 mod permissions;
 mod races;
