@@ -82,6 +82,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What the model knows of a person.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the facets of a user are kept apart"
+)]
 struct Person {
     signature: String,
     email: String,
@@ -353,16 +357,15 @@ impl<'a> Both<'a> {
             Step::Accept(number, code) => {
                 let number = number.checked_rem(self.invitations.len())?;
                 let said = self.accept(number, code).await;
-                let expected = match self.model.closed(number) {
-                    Some(reason) => refused(&[reason]),
-                    None => {
-                        let email = self.model.invitations[number].0.clone();
-                        let entered = self.model.enter(newcomer(signature(code), email), false);
-                        if entered.is_empty() {
-                            self.model.invitations[number].1 = Offered::Accepted;
-                        }
-                        entered
+                let expected = if let Some(reason) = self.model.closed(number) {
+                    refused(&[reason])
+                } else {
+                    let email = self.model.invitations[number].0.clone();
+                    let entered = self.model.enter(newcomer(signature(code), email), false);
+                    if entered.is_empty() {
+                        self.model.invitations[number].1 = Offered::Accepted;
                     }
+                    entered
                 };
                 Some((expected, said))
             }
@@ -716,8 +719,8 @@ impl<'a> Both<'a> {
         let mut invitations = self.callers[by].invitations();
         if resend {
             let request = ask!(self.tenant, ResendInvitationRequest { invitation_id });
-            let resent = invitations.resend_invitation(request).await;
-            self.invitations[number].1 = resent.outcome()?.token;
+            let answer = invitations.resend_invitation(request).await;
+            self.invitations[number].1 = answer.outcome()?.token;
             Ok(())
         } else {
             let request = ask!(self.tenant, DeleteInvitationRequest { invitation_id });
