@@ -12,15 +12,17 @@ use crate::domain::{
 };
 use crate::invoice::ReportInvoicePosted;
 use crate::samples::{
-    ANNA, BERT, CARL, NORTH, SOUTH, allegiance, create, email, grant, grant_in, invoice, name,
-    new_company, role, service, signature,
+    ANNA, BERT, CARL, NORTH, SOUTH, TOKEN, TOKEN_2, allegiance, create, email, grant, grant_in,
+    invoice, name, new_company, role, service, signature,
 };
 use crate::user::{
-    ActivateUser, AddUserCompanies, CompanyProperties, DeactivateUser, DeleteUser,
-    LinkFlowTemplate, LockUser, RemoveUserCompanies, ReportInvoiceDequeued, ReportInvoiceQueued,
-    ReportInvoiceReviewed, RetractInvoiceReview, ReviewKind, SetMode, SetUserPermissions,
-    SetUserRoles, UnlinkFlowTemplate, UnlockUser, UpdateUser, UpdateUserCompany, User, UserCommand,
-    UserError, UserEvent,
+    ActivateUser, AddUserCompanies, ChangePassword, CompanyProperties, CompletePasswordReset,
+    CompleteWelcome, DeactivateUser, DeleteUser, ExpireLock, ExpirePassword, ExpirePasswordReset,
+    Link, LinkFlowTemplate, LockUser, PasswordState, RemoveUserCompanies, ReportInvoiceDequeued,
+    ReportInvoiceQueued, ReportInvoiceReviewed, ReportMfaEnrolled, RequestPasswordReset,
+    ResendWelcome, ResetMfa, RetractInvoiceReview, ReviewKind, RevokeSessions, SetMode,
+    SetPassword, SetUserPermissions, SetUserRoles, UnlinkFlowTemplate, UnlockUser, UpdateUser,
+    UpdateUserCompany, User, UserCommand, UserError, UserEvent,
 };
 use crate::values::{Allegiance, CompanyId, FlowTemplateId, UserId, UserType};
 
@@ -195,6 +197,50 @@ fn report() -> impl Strategy<Value = UserCommand> {
         })
 }
 
+fn credentials() -> impl Strategy<Value = UserCommand> {
+    let token = || proptest::sample::select(vec![TOKEN, TOKEN_2]);
+    let link = move || {
+        (token(), any::<bool>()).prop_map(|(token_digest, by_mail)| Link {
+            token_digest,
+            by_mail,
+        })
+    };
+    prop_oneof![
+        any::<bool>().prop_map(|one_time| SetPassword { one_time }.into()),
+        link().prop_map(|link| ResendWelcome { link }.into()),
+        link().prop_map(|link| RequestPasswordReset { link }.into()),
+        token().prop_map(|token_digest| CompletePasswordReset { token_digest }.into()),
+        token().prop_map(|token_digest| {
+            let password = PasswordState::Set;
+            CompleteWelcome {
+                token_digest,
+                password,
+            }
+            .into()
+        }),
+        (1..3_u32).prop_map(|issue| ExpirePasswordReset { issue }.into()),
+        proptest::sample::select(vec![
+            UserCommand::from(ChangePassword),
+            ExpirePassword.into(),
+            ReportMfaEnrolled.into(),
+            ResetMfa.into(),
+            ExpireLock.into(),
+            RevokeSessions.into(),
+        ]),
+    ]
+}
+
+/// Whether a command is another one each time it is given: another password, another link.
+fn is_another_each_time(command: &UserCommand) -> bool {
+    matches!(
+        command,
+        UserCommand::SetPassword(_)
+            | UserCommand::ChangePassword(_)
+            | UserCommand::ResendWelcome(_)
+            | UserCommand::RequestPasswordReset(_)
+    )
+}
+
 fn command(id: UserId) -> impl Strategy<Value = UserCommand> {
     prop_oneof![
         4 => creation(id),
@@ -213,6 +259,7 @@ fn command(id: UserId) -> impl Strategy<Value = UserCommand> {
             UnlockUser.into(),
             DeleteUser.into(),
         ]),
+        4 => credentials(),
     ]
 }
 
@@ -259,7 +306,9 @@ impl Run {
         match self.directory.user(actor, id, command.clone()) {
             Ok(events) => {
                 self.record(id, events);
-                self.ask_again(id, command);
+                if !is_another_each_time(&command) {
+                    self.ask_again(id, command);
+                }
             }
             Err(error) => {
                 assert_eq!(self.directory.users, before.users);
@@ -277,7 +326,7 @@ impl Run {
         let user = &self.directory.users[&id];
         match self.directory.ask(&service(), user, command) {
             Ok(decision) => assert!(decision.events.is_empty(), "{:?}", decision.events),
-            Err(UserError::Exists | UserError::Deleted) => {}
+            Err(UserError::Exists | UserError::Deleted | UserError::LinkNotFound) => {}
             Err(error) => panic!("accepted once, refused then: {error:?}"),
         }
     }

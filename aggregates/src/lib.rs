@@ -6,6 +6,7 @@
 //! - [`domain`]: what a command, an event, a claim and a refusal are.
 //! - [`values`]: the words of the directory as types.
 //! - [`account`], [`user`], [`invitation`], [`invoice`]: the four aggregates, each cut into facets.
+//! - [`signin`]: who signed in, which is told and never asked for.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -13,6 +14,7 @@ pub mod account;
 pub mod domain;
 pub mod invitation;
 pub mod invoice;
+pub mod signin;
 pub mod upcasters;
 pub mod user;
 pub mod values;

@@ -11,10 +11,13 @@ mod credentials;
 mod deletion;
 mod involvements;
 mod lifecycle;
+mod links;
 mod permissions;
 mod person;
 mod profile;
 mod refusals;
+mod sessions;
+mod status;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +28,10 @@ pub use companies::{
     UpdateUserCompany, UserCompaniesAdded, UserCompaniesRemoved, UserShownAsAddressee,
     UserSupervisorChanged,
 };
-pub use credentials::{PasswordState, Welcome, WelcomeIssued};
+pub use credentials::{
+    ChangePassword, Credentials, ExpirePassword, MfaEnrolled, MfaReset, PasswordChanged,
+    PasswordExpired, PasswordSet, PasswordState, ReportMfaEnrolled, ResetMfa, SetPassword,
+};
 pub use deletion::{Blocker, DeleteUser, UserDeleted, deletion_blockers, deletion_reads};
 pub use involvements::{
     FlowTemplateLinked, FlowTemplateUnlinked, InvoiceDequeued, InvoiceQueued,
@@ -35,8 +41,13 @@ pub use involvements::{
     UnlinkReference,
 };
 pub use lifecycle::{
-    ActivateUser, CreateUser, DeactivateUser, LockUser, Status, UnlockUser, UserActivated,
-    UserCreated, UserDeactivated, UserLocked, UserUnlocked,
+    ActivateUser, CreateUser, DeactivateUser, LockUser, UnlockUser, UserActivated, UserCreated,
+    UserDeactivated, UserLocked, UserUnlocked,
+};
+pub use links::{
+    CompletePasswordReset, CompleteWelcome, ExpirePasswordReset, ExpireWelcome, Link,
+    PasswordReset, PasswordResetCompleted, PasswordResetExpired, PasswordResetRequested,
+    RequestPasswordReset, ResendWelcome, Welcome, WelcomeCompleted, WelcomeExpired, WelcomeIssued,
 };
 pub use permissions::{
     SetMode, SetUserPermissions, SetUserRoles, UserPermissionsSet, UserRolesSet, UserTypeChanged,
@@ -47,7 +58,13 @@ pub use profile::{
     UserPhoneChanged, UserRenamed, UserSignatureChanged,
 };
 pub use refusals::{SupervisorFault, UnfitSupervisor, UserError};
+pub use sessions::{
+    AutoLockUser, Entry, ExpireLock, RevokeSessions, SessionsRevoked, UserAutoLocked,
+    UserLockExpired,
+};
+pub use status::{Facets, Status};
 
+use crate::account::Settings;
 use crate::domain::{
     Context, Decide, Guards, Recorded, Surroundings, Timestamp, command_set, event_set,
 };
@@ -64,7 +81,22 @@ event_set! {
         UserUnlocked,
         UserDeleted,
         // Credentials.
+        PasswordSet,
+        PasswordChanged,
+        PasswordExpired,
+        MfaEnrolled,
+        MfaReset,
+        // Links.
         WelcomeIssued,
+        WelcomeCompleted,
+        WelcomeExpired,
+        PasswordResetRequested,
+        PasswordResetCompleted,
+        PasswordResetExpired,
+        // Sessions.
+        UserAutoLocked,
+        UserLockExpired,
+        SessionsRevoked,
         // Profile.
         UserRenamed,
         UserSignatureChanged,
@@ -105,6 +137,23 @@ command_set! {
         LockUser,
         UnlockUser,
         DeleteUser,
+        // Credentials.
+        SetPassword,
+        ChangePassword,
+        ExpirePassword,
+        ReportMfaEnrolled,
+        ResetMfa,
+        // Links.
+        ResendWelcome,
+        CompleteWelcome,
+        ExpireWelcome,
+        RequestPasswordReset,
+        CompletePasswordReset,
+        ExpirePasswordReset,
+        // Sessions.
+        AutoLockUser,
+        ExpireLock,
+        RevokeSessions,
         // Profile.
         UpdateUser,
         // Permissions.
@@ -185,12 +234,22 @@ impl User {
         }
     }
 
-    /// Its status; none before it was created.
+    /// Its status by what is recorded; none before it was created.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
         match &self.state {
             State::NotYet => None,
             State::Present(person) => Some(person.status()),
+            State::Deleted(_) => Some(Status::Deleted),
+        }
+    }
+
+    /// Its status by the clock; none before it was created.
+    #[must_use]
+    pub fn status_at(&self, settings: &Settings, now: Timestamp) -> Option<Status> {
+        match &self.state {
+            State::NotYet => None,
+            State::Present(person) => Some(person.status_at(settings, now)),
             State::Deleted(_) => Some(Status::Deleted),
         }
     }
@@ -242,7 +301,20 @@ impl UserEvent {
             | Self::UserLocked(_)
             | Self::UserUnlocked(_)
             | Self::UserDeleted(_)
+            | Self::PasswordSet(_)
+            | Self::PasswordChanged(_)
+            | Self::PasswordExpired(_)
+            | Self::MfaEnrolled(_)
+            | Self::MfaReset(_)
             | Self::WelcomeIssued(_)
+            | Self::WelcomeCompleted(_)
+            | Self::WelcomeExpired(_)
+            | Self::PasswordResetRequested(_)
+            | Self::PasswordResetCompleted(_)
+            | Self::PasswordResetExpired(_)
+            | Self::UserAutoLocked(_)
+            | Self::UserLockExpired(_)
+            | Self::SessionsRevoked(_)
             | Self::UserRenamed(_)
             | Self::UserSignatureChanged(_)
             | Self::UserEmailChanged(_)

@@ -14,6 +14,8 @@ pub enum Claim {
     Email(Folded),
     /// Is an administrator who can act.
     Administrator,
+    /// Is an administrator who could act, were it not for a lock of the system, which may be over by the clock.
+    LockedAdministrator,
     /// Has `supervisor`, who is somebody else, as supervisor in `company`.
     Supervises {
         /// The nearest manager.
@@ -55,6 +57,7 @@ impl Claim {
             Self::Signature(_) => "signature",
             Self::Email(_) => Self::EMAIL,
             Self::Administrator => "administrator",
+            Self::LockedAdministrator => "locked-administrator",
             Self::Supervises { .. } => "supervises",
             Self::CompanyMember(_) => "company-member",
             Self::RoleHolder(_) => "role-holder",
@@ -72,7 +75,7 @@ impl Claim {
             Self::Signature(text) | Self::Email(text) | Self::InvitedAddress(text) => {
                 ClaimKeyText::Personal(text.as_str().to_owned())
             }
-            Self::Administrator => ClaimKeyText::Plain(String::new()),
+            Self::Administrator | Self::LockedAdministrator => ClaimKeyText::Plain(String::new()),
             Self::Supervises {
                 supervisor,
                 company,
@@ -95,6 +98,7 @@ impl Claim {
             Self::Signature(_) | Self::InvitedAddress(_) => true,
             Self::Email(_) => login == Login::Email,
             Self::Administrator
+            | Self::LockedAdministrator
             | Self::Supervises { .. }
             | Self::CompanyMember(_)
             | Self::RoleHolder(_)

@@ -124,6 +124,16 @@ reasons! {
     EmailShared = "EMAIL_SHARED" is FailedPrecondition,
     /// The account keeps passwords elsewhere.
     PasswordsKeptElsewhere = "PASSWORDS_KEPT_ELSEWHERE" is FailedPrecondition,
+    /// The account lets passwords be changed through a reset link only.
+    PasswordByLinkOnly = "PASSWORD_BY_LINK_ONLY" is FailedPrecondition,
+    /// The user has not completed its onboarding.
+    NotOnboarded = "NOT_ONBOARDED" is FailedPrecondition,
+    /// The user has completed its onboarding.
+    Onboarded = "ONBOARDED" is FailedPrecondition,
+    /// The link opens nothing, or nothing any more.
+    LinkNotFound = "LINK_NOT_FOUND" is NotFound,
+    /// The link was not followed in time.
+    LinkExpired = "LINK_EXPIRED" is FailedPrecondition,
     /// The user does not exist.
     UserNotFound = "USER_NOT_FOUND" is NotFound,
     /// The user exists already.

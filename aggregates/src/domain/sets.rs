@@ -1,13 +1,10 @@
 //! The two tables: all events of an aggregate, and all commands it takes.
 
-/// Makes the enum of an aggregate's events from one line each: variant, content and name are the same word.
+/// Makes the enum of an aggregate's events from one line each: variant, content and name are the same word. Events that
+/// nothing is remembered of are of no aggregate.
 macro_rules! event_set {
     ($(#[$meta:meta])* $set:ident for $aggregate:ty { $($(#[$note:meta])* $event:ident,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-        pub enum $set {
-            $(#[doc = concat!("See [`struct@", stringify!($event), "`].")] $(#[$note])* $event($event),)+
-        }
+        $crate::domain::event_set! { $(#[$meta])* $set { $($(#[$note])* $event,)+ } }
 
         impl $set {
             pub(crate) fn apply_to(self, at: $crate::domain::Timestamp, aggregate: &mut $aggregate) {
@@ -15,6 +12,13 @@ macro_rules! event_set {
                     $(Self::$event(event) => $crate::domain::Apply::apply(event, at, aggregate),)+
                 }
             }
+        }
+    };
+    ($(#[$meta:meta])* $set:ident { $($(#[$note:meta])* $event:ident,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        pub enum $set {
+            $(#[doc = concat!("See [`struct@", stringify!($event), "`].")] $(#[$note])* $event($event),)+
         }
 
         impl $crate::domain::EventSet for $set {

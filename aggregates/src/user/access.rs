@@ -1,6 +1,6 @@
 //! Whether a user may use a module, and if not, why (R71).
 
-use super::{PasswordState, Person, State, User, UserError};
+use super::{Person, State, User, UserError};
 use crate::account::Account;
 use crate::domain::Timestamp;
 use crate::values::{CompanyId, ModuleName, UserType};
@@ -68,7 +68,7 @@ impl Access {
 ///
 /// A grant for the whole account covers each company; a grant for one company does not cover the account. An
 /// administrator has every module everywhere; a STANDARD user must be linked to the company, too. `session_began` is when
-/// the session in question began, where there is one.
+/// the session in question began, where there is one. Locks and the age of a password are judged by the clock.
 ///
 /// # Errors
 /// When the account has no such user.
@@ -78,6 +78,7 @@ pub fn check_access(
     module: &ModuleName,
     company: Option<CompanyId>,
     session_began: Option<Timestamp>,
+    now: Timestamp,
 ) -> Result<Access, UserError> {
     if user.account_id().is_none() || user.account_id() != account.id() {
         return Err(UserError::NotFound);
@@ -87,6 +88,7 @@ pub fn check_access(
         State::Deleted(_) => return Ok(Access::of(vec![AccessDenial::Deleted])),
         State::Present(person) => person,
     };
+    let facets = person.facets().at(account.settings(), now);
     let ended = session_began.is_some_and(|began| began < person.sessions_valid_from);
     let mut why = Vec::new();
     let mut denied = |holds: bool, denial: AccessDenial| {
@@ -94,13 +96,13 @@ pub fn check_access(
             why.push(denial);
         }
     };
-    denied(!person.active, AccessDenial::Inactive);
-    denied(person.locked, AccessDenial::Locked);
+    denied(!facets.active, AccessDenial::Inactive);
     denied(
-        matches!(person.password, PasswordState::OneTime),
-        AccessDenial::PasswordChangeRequired,
+        facets.locked || facets.auto_locked_at.is_some(),
+        AccessDenial::Locked,
     );
-    denied(!person.onboarded, AccessDenial::NotOnboarded);
+    denied(facets.new_password, AccessDenial::PasswordChangeRequired);
+    denied(!facets.onboarded, AccessDenial::NotOnboarded);
     denied(ended, AccessDenial::SessionsEnded);
     why.extend(person.lacks(account, module, company));
     Ok(Access::of(why))

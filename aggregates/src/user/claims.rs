@@ -63,6 +63,9 @@ impl Person {
         if self.can_act_as_administrator() {
             claims.push(Claim::Administrator);
         }
+        if self.is_administrator_but_for_a_lock() {
+            claims.push(Claim::LockedAdministrator);
+        }
         self.claim_companies(&mut claims);
         self.claim_catalogue(&mut claims);
         let reviewed = self.involvements.reviews_open().iter();

@@ -1,75 +1,21 @@
-//! How a user comes, sleeps and is locked, and the status that follows from it.
+//! How a user comes, sleeps and is locked.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::companies::{self, LinkedCompany, NewCompany};
 use super::{
-    Involvements, PasswordState, Person, Profile, State, User, UserCompaniesAdded, UserError,
-    UserEvent, UserPermissionsSet, UserRolesSet, WelcomeIssued, deletion,
+    Credentials, Involvements, Link, PasswordState, Person, Profile, State, User,
+    UserCompaniesAdded, UserError, UserEvent, UserPermissionsSet, UserRolesSet, WelcomeIssued,
+    deletion,
 };
 use crate::account::Account;
 use crate::domain::{Apply, Context, Decide, Decision, Personal, Reads, Timestamp};
 use crate::values::{
     AccountId, EmailAddress, InvitationId, LanguageTag, PasswordAuthority, Permission, PersonName,
-    PhoneNumber, RoleName, Signature, TokenDigest, UserId, UserType,
+    PhoneNumber, RoleName, Signature, UserId, UserType,
 };
-
-/// What a user is, in one word; the first that holds (R13).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Status {
-    /// Was removed for good.
-    Deleted,
-    /// Is registered and cannot sign in.
-    Inactive,
-    /// An administrator locked it.
-    LockedByAdmin,
-    /// The system locked it.
-    AutoLocked,
-    /// A reset of its password was asked for.
-    Recovery,
-    /// Must change its password at the next sign-in.
-    AwaitingNewPassword,
-    /// Was added and has not completed its onboarding.
-    Provisioned,
-    /// May sign in.
-    Active,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Deleted => "DELETED",
-            Self::Inactive => "INACTIVE",
-            Self::LockedByAdmin => "LOCKED_BY_ADMIN",
-            Self::AutoLocked => "AUTO_LOCKED",
-            Self::Recovery => "RECOVERY",
-            Self::AwaitingNewPassword => "AWAITING_NEW_PASSWORD",
-            Self::Provisioned => "PROVISIONED",
-            Self::Active => "ACTIVE",
-        })
-    }
-}
-
-impl Person {
-    /// Its status, by what is recorded.
-    #[must_use]
-    pub const fn status(&self) -> Status {
-        if !self.active {
-            Status::Inactive
-        } else if self.locked {
-            Status::LockedByAdmin
-        } else if matches!(self.password, PasswordState::OneTime) {
-            Status::AwaitingNewPassword
-        } else if !self.onboarded {
-            Status::Provisioned
-        } else {
-            Status::Active
-        }
-    }
-}
 
 /// A user was created.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,7 +66,7 @@ pub struct UserDeactivated {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserLocked {}
 
-/// A user's lock was lifted.
+/// A user's locks were lifted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserUnlocked {}
 
@@ -141,9 +87,9 @@ impl Apply<User> for UserCreated {
             user_type: self.user_type,
             active: self.active,
             locked: false,
+            auto_locked_at: None,
             onboarded: self.onboarded,
-            password: self.password,
-            welcome: None,
+            credentials: Credentials::given(self.password, at),
             roles: BTreeSet::new(),
             permissions: BTreeSet::new(),
             companies: std::collections::BTreeMap::new(),
@@ -180,8 +126,12 @@ impl Apply<User> for UserLocked {
 }
 
 impl Apply<User> for UserUnlocked {
-    fn apply(self, _at: Timestamp, user: &mut User) {
-        user.change(|person| person.locked = false);
+    fn apply(self, at: Timestamp, user: &mut User) {
+        user.change(|person| {
+            person.locked = false;
+            person.auto_locked_at = None;
+            person.credentials.attempts_from = at;
+        });
     }
 }
 
@@ -210,8 +160,8 @@ pub struct CreateUser {
     pub active: bool,
     /// Whether a password is given; its hash travels beside the event, never in it (R17).
     pub password: PasswordState,
-    /// The digest of the first token of its welcome link, where one is asked for.
-    pub welcome: Option<TokenDigest>,
+    /// Its welcome link, where one is asked for.
+    pub welcome: Option<Link>,
     /// Roles of the account's catalogue.
     pub roles: BTreeSet<RoleName>,
     /// Grants.
@@ -271,9 +221,8 @@ impl CreateUser {
         if !companies.is_empty() {
             events.push(UserCompaniesAdded { companies }.into());
         }
-        if let Some(token_digest) = self.welcome {
-            let validity_days = ctx.account.settings().welcome_validity_days;
-            events.push(WelcomeIssued::first(token_digest, validity_days).into());
+        if let Some(link) = self.welcome {
+            events.push(WelcomeIssued::of(1, link, ctx.account).into());
         }
         events
     }
@@ -363,7 +312,7 @@ impl Decide for LockUser {
     }
 }
 
-/// Lifts a user's lock (R14).
+/// Lifts a user's locks, that of an administrator and that of the system (R14).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnlockUser;
 
@@ -372,7 +321,7 @@ impl Decide for UnlockUser {
 
     fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
         let person = user.must_be_present(ctx)?;
-        if !person.locked {
+        if !person.locked && person.auto_locked_at.is_none() {
             return Ok(Decision::nothing());
         }
         Ok(Decision::of(ctx, user, vec![UserUnlocked {}.into()]))

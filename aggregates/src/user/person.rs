@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CompanyProperties, Involvements, PasswordState, Profile, Welcome};
+use super::{CompanyProperties, Credentials, Involvements, Profile};
 use crate::account::Account;
 use crate::domain::Timestamp;
 use crate::values::{
@@ -20,9 +20,9 @@ pub struct Person {
     pub(super) user_type: UserType,
     pub(super) active: bool,
     pub(super) locked: bool,
+    pub(super) auto_locked_at: Option<Timestamp>,
     pub(super) onboarded: bool,
-    pub(super) password: PasswordState,
-    pub(super) welcome: Option<Welcome>,
+    pub(super) credentials: Credentials,
     pub(super) roles: BTreeSet<RoleName>,
     pub(super) permissions: BTreeSet<Permission>,
     pub(super) companies: BTreeMap<CompanyId, CompanyProperties>,
@@ -78,22 +78,22 @@ impl Person {
         self.locked
     }
 
+    /// When the system locked it, where it did and that is not recorded to be over.
+    #[must_use]
+    pub const fn auto_locked_at(&self) -> Option<Timestamp> {
+        self.auto_locked_at
+    }
+
     /// Whether its onboarding is completed.
     #[must_use]
     pub const fn is_onboarded(&self) -> bool {
         self.onboarded
     }
 
-    /// Whether it has a password, and of which kind.
+    /// What it signs in with, and the links it was sent.
     #[must_use]
-    pub const fn password(&self) -> PasswordState {
-        self.password
-    }
-
-    /// The welcome link sent last.
-    #[must_use]
-    pub const fn welcome(&self) -> Option<&Welcome> {
-        self.welcome.as_ref()
+    pub const fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// The roles it holds.
@@ -138,15 +138,25 @@ impl Person {
         self.modified_at
     }
 
-    /// Whether it can act: active, not locked, onboarded.
+    /// Whether it can act by what is recorded: active, not locked, onboarded.
     #[must_use]
     pub const fn can_act(&self) -> bool {
-        self.active && !self.locked && self.onboarded
+        self.active && !self.locked && self.auto_locked_at.is_none() && self.onboarded
     }
 
     /// Whether it is an administrator who can act.
     #[must_use]
     pub const fn can_act_as_administrator(&self) -> bool {
         matches!(self.user_type, UserType::Administrator) && self.can_act()
+    }
+
+    /// Whether nothing but a lock of the system keeps it from acting as an administrator.
+    #[must_use]
+    pub const fn is_administrator_but_for_a_lock(&self) -> bool {
+        matches!(self.user_type, UserType::Administrator)
+            && self.active
+            && !self.locked
+            && self.auto_locked_at.is_some()
+            && self.onboarded
     }
 }

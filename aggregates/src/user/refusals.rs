@@ -86,6 +86,21 @@ pub enum UserError {
     /// The account keeps passwords elsewhere.
     #[error("the account keeps passwords elsewhere")]
     PasswordsKeptElsewhere,
+    /// A password changes through a reset link only.
+    #[error("the account lets passwords be changed through a reset link only")]
+    PasswordByLinkOnly,
+    /// Its onboarding is not completed.
+    #[error("the user has not completed its onboarding")]
+    NotOnboarded,
+    /// Its onboarding is completed.
+    #[error("the user has completed its onboarding")]
+    Onboarded,
+    /// The link opens nothing, or nothing any more.
+    #[error("the link opens nothing, or nothing any more")]
+    LinkNotFound,
+    /// The link was not followed in time.
+    #[error("the link has expired")]
+    LinkExpired,
     /// Something is not in the catalogue, or not for this user.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -122,6 +137,11 @@ impl Refusal for UserError {
             Self::PasswordMissing => Reason::PasswordMissing,
             Self::PasswordAndWelcome => Reason::PasswordAndWelcome,
             Self::PasswordsKeptElsewhere => Reason::PasswordsKeptElsewhere,
+            Self::PasswordByLinkOnly => Reason::PasswordByLinkOnly,
+            Self::NotOnboarded => Reason::NotOnboarded,
+            Self::Onboarded => Reason::Onboarded,
+            Self::LinkNotFound => Reason::LinkNotFound,
+            Self::LinkExpired => Reason::LinkExpired,
             Self::Catalogue(error) => error.reason(),
             Self::CompanyNamedTwice => Reason::Malformed,
             Self::CompanyNotLinked(_) => Reason::CompanyNotLinked,
@@ -144,6 +164,11 @@ impl Refusal for UserError {
             | Self::SignatureTaken
             | Self::EmailTaken
             | Self::PasswordsKeptElsewhere
+            | Self::PasswordByLinkOnly
+            | Self::NotOnboarded
+            | Self::Onboarded
+            | Self::LinkNotFound
+            | Self::LinkExpired
             | Self::Catalogue(_)
             | Self::CompanyNotLinked(_)
             | Self::SupervisorsUnfit(_)
@@ -169,7 +194,13 @@ impl Refusal for UserError {
             Self::CompanyNotLinked(company) => {
                 vec![Violation::new(name, company.to_string(), self.to_string())]
             }
-            Self::Deleted | Self::PasswordsKeptElsewhere | Self::LastAdministrator => {
+            Self::Deleted
+            | Self::PasswordsKeptElsewhere
+            | Self::PasswordByLinkOnly
+            | Self::NotOnboarded
+            | Self::Onboarded
+            | Self::LinkExpired
+            | Self::LastAdministrator => {
                 vec![Violation::new(name, "", self.to_string())]
             }
             Self::AccountNotFound
@@ -180,6 +211,7 @@ impl Refusal for UserError {
             | Self::EmailTaken
             | Self::PasswordMissing
             | Self::PasswordAndWelcome
+            | Self::LinkNotFound
             | Self::CompanyNamedTwice => Vec::new(),
         }
     }

@@ -8,11 +8,21 @@ use crate::samples::{
     ANNA, NORTH, NOWHERE, SOUTH, account, created, created_administrator, dawn, grant, grant_in,
     linked, module, user_created,
 };
-use crate::user::{UserDeactivated, UserDeleted, UserEvent, UserLocked, UserPermissionsSet};
+use crate::user::{
+    PasswordState, UserDeactivated, UserDeleted, UserEvent, UserLocked, UserPermissionsSet,
+};
 
 fn asked(events: &[UserEvent], module_name: &str, company: Option<CompanyId>) -> Vec<AccessDenial> {
     let user: User = replayed(events);
-    let access = check_access(&account(), &user, &module(module_name), company, None).unwrap();
+    let access = check_access(
+        &account(),
+        &user,
+        &module(module_name),
+        company,
+        None,
+        dawn(),
+    )
+    .unwrap();
     assert_eq!(access.allowed, access.why.is_empty());
     access.why
 }
@@ -107,7 +117,16 @@ fn r71_what_the_account_does_not_have_nobody_has() {
 fn r71_a_session_that_began_before_sessions_ended_is_over() {
     let user: User = replayed(&[created_administrator()]);
     let began = |seconds| Some(dawn() + Duration::seconds(seconds));
-    let asked = |session| check_access(&account(), &user, &module("invoices"), None, session);
+    let asked = |session| {
+        check_access(
+            &account(),
+            &user,
+            &module("invoices"),
+            None,
+            session,
+            dawn(),
+        )
+    };
     assert_eq!(asked(began(-1)).unwrap().why, [AccessDenial::SessionsEnded]);
     assert!(asked(began(0)).unwrap().allowed);
 }
@@ -124,9 +143,17 @@ fn r71_of_a_user_who_is_not_there() {
         &module("invoices"),
         None,
         None,
+        dawn(),
     );
     assert_eq!(nobody, Err(UserError::NotFound));
     let user: User = replayed(&[created()]);
-    let elsewhere = check_access(&Account::default(), &user, &module("invoices"), None, None);
+    let elsewhere = check_access(
+        &Account::default(),
+        &user,
+        &module("invoices"),
+        None,
+        None,
+        dawn(),
+    );
     assert_eq!(elsewhere, Err(UserError::NotFound));
 }

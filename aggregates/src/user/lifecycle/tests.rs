@@ -9,8 +9,13 @@ use crate::samples::{
     created_administrator, days, email, grant, linked, module, new_company, role, service, set,
     settings, signature, user_created,
 };
-use crate::user::{SupervisorFault, UnfitSupervisor};
+use crate::user::{Status, SupervisorFault, UnfitSupervisor};
 use crate::values::{CompanyId, Login};
+
+const LINK: Link = Link {
+    token_digest: TOKEN,
+    by_mail: false,
+};
 
 #[test]
 fn r1_a_user_needs_no_company() {
@@ -61,7 +66,7 @@ fn r2_a_password_or_a_welcome_link_is_needed() {
 #[test]
 fn r2_a_password_and_a_welcome_link_exclude_each_other() {
     let mut command = create(ANNA, "anna");
-    command.welcome = Some(TOKEN);
+    command.welcome = Some(LINK);
     let error = User::given(&[])
         .when(admin(), command)
         .refused_for(Reason::PasswordAndWelcome);
@@ -72,7 +77,7 @@ fn r2_a_password_and_a_welcome_link_exclude_each_other() {
 fn r2_who_gets_a_welcome_link_is_provisioned() {
     let mut command = create(ANNA, "anna");
     command.password = PasswordState::None;
-    command.welcome = Some(TOKEN);
+    command.welcome = Some(LINK);
     let mut expected = user_created(ANNA, "anna");
     expected.password = PasswordState::None;
     expected.onboarded = false;
@@ -80,6 +85,7 @@ fn r2_who_gets_a_welcome_link_is_provisioned() {
         issue: 1,
         token_digest: TOKEN,
         validity_days: days(7),
+        by_mail: false,
     };
     let user = User::given(&[])
         .when(admin(), command)
