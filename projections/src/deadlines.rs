@@ -106,7 +106,11 @@ impl View for DeadlineView {
         match &event.content {
             Content::Invitation(..) => true,
             Content::Unreadable(_) => event.recorded.stream.aggregate_type == "invitation",
-            Content::Account(_) | Content::User(..) | Content::Invoice(_) | Content::Other => false,
+            Content::Account(_)
+            | Content::User(..)
+            | Content::SignIn(..)
+            | Content::Invoice(_)
+            | Content::Other => false,
         }
     }
 
@@ -132,9 +136,11 @@ impl View for DeadlineView {
                 }
             }
             Content::Unreadable(why) => Err(FoldError::Unreadable(why.clone())),
-            Content::Account(_) | Content::User(..) | Content::Invoice(_) | Content::Other => {
-                Ok(())
-            }
+            Content::Account(_)
+            | Content::User(..)
+            | Content::SignIn(..)
+            | Content::Invoice(_)
+            | Content::Other => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@ use rollbook_aggregates::account::AccountEvent;
 use rollbook_aggregates::domain::{EventSet, Recorded};
 use rollbook_aggregates::invitation::InvitationEvent;
 use rollbook_aggregates::invoice::InvoiceEvent;
+use rollbook_aggregates::signin::{self, SignInEvent};
 use rollbook_aggregates::upcasters::upcasters;
 use rollbook_aggregates::user::UserEvent;
 use rollbook_aggregates::values::{InvitationId, UserId};
@@ -32,6 +33,8 @@ pub(crate) enum Content {
     Account(AccountEvent),
     /// To a user.
     User(UserId, UserEvent),
+    /// To whoever signed in.
+    SignIn(UserId, SignInEvent),
     /// To an invitation.
     Invitation(InvitationId, InvitationEvent),
     /// To an invoice.
@@ -71,6 +74,7 @@ fn content(recorded: &RecordedEvent) -> Result<Content, String> {
     Ok(match recorded.stream.aggregate_type.as_str() {
         "account" => Content::Account(event(recorded)?),
         "user" => Content::User(id(recorded)?, event(recorded)?),
+        signin::TYPE => Content::SignIn(id(recorded)?, event(recorded)?),
         "invitation" => Content::Invitation(id(recorded)?, event(recorded)?),
         "invoice" => Content::Invoice(event(recorded)?),
         _ => Content::Other,
@@ -189,7 +193,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_stream_no_view_shows_is_passed_over() {
-        let event = Folded::decode(Arc::new(recorded("signin", "1", json!({ "SignedIn": {} }))));
+        let event = Folded::decode(Arc::new(recorded("weather", "1", json!({ "Rained": {} }))));
         assert!(matches!(event.content, Content::Other));
     }
 

@@ -184,7 +184,11 @@ impl View for InvitationView {
         match event.content {
             Content::Invitation(..) => true,
             Content::Unreadable(_) => event.recorded.stream.aggregate_type == "invitation",
-            Content::Account(_) | Content::User(..) | Content::Invoice(_) | Content::Other => false,
+            Content::Account(_)
+            | Content::User(..)
+            | Content::SignIn(..)
+            | Content::Invoice(_)
+            | Content::Other => false,
         }
     }
 
@@ -192,7 +196,11 @@ impl View for InvitationView {
         let (invitation, event) = match &folded.content {
             Content::Invitation(invitation, event) => (invitation.as_uuid().into_bytes(), event),
             Content::Unreadable(why) => return Err(FoldError::Unreadable(why.clone())),
-            Content::Account(_) | Content::User(..) | Content::Invoice(_) | Content::Other => {
+            Content::Account(_)
+            | Content::User(..)
+            | Content::SignIn(..)
+            | Content::Invoice(_)
+            | Content::Other => {
                 return Ok(());
             }
         };

@@ -255,7 +255,10 @@ impl View for InvolvementView {
         match &event.content {
             Content::User(_, event) => event.is_involvement(),
             Content::Invoice(_) | Content::Unreadable(_) => true,
-            Content::Account(_) | Content::Invitation(..) | Content::Other => false,
+            Content::Account(_)
+            | Content::SignIn(..)
+            | Content::Invitation(..)
+            | Content::Other => false,
         }
     }
 

@@ -8,7 +8,7 @@ mod fold;
 pub(crate) mod list;
 
 use rollbook_aggregates::domain::Timestamp;
-use rollbook_aggregates::user::{Allegiances, Status};
+use rollbook_aggregates::user::{Allegiances, Facets, Status};
 use rollbook_aggregates::values::{
     AccountId, CompanyId, EmailAddress, Login, Permission, Signature, UserId, UserType,
 };
@@ -39,7 +39,7 @@ codes! {
 
 /// The tables of the users.
 ///
-/// The status follows from the facets, in the order of the codes; facets that nothing sets yet have no column.
+/// The status follows from the facets, in the order of the codes. Who never signed in did so at 0.
 const TABLES: &str = "
     CREATE TABLE users (
         number INTEGER PRIMARY KEY,
@@ -61,12 +61,19 @@ const TABLES: &str = "
         user_type INTEGER NOT NULL,
         active INTEGER NOT NULL,
         locked INTEGER NOT NULL DEFAULT 0,
+        auto_locked_at INTEGER,
+        reset_until INTEGER,
         new_password INTEGER NOT NULL,
+        password_set_at INTEGER,
         onboarded INTEGER NOT NULL,
+        second_factor INTEGER NOT NULL DEFAULT 0,
+        last_signed_in_at INTEGER NOT NULL DEFAULT 0,
         status INTEGER NOT NULL GENERATED ALWAYS AS (
             CASE
                 WHEN NOT active THEN 2
                 WHEN locked THEN 3
+                WHEN auto_locked_at IS NOT NULL THEN 4
+                WHEN reset_until IS NOT NULL THEN 5
                 WHEN new_password THEN 6
                 WHEN NOT onboarded THEN 7
                 ELSE 8
@@ -90,6 +97,7 @@ const TABLES: &str = "
     CREATE INDEX users_by_status ON users (account_id, status, user_id);
     CREATE INDEX users_by_user_type ON users (account_id, user_type, user_id);
     CREATE INDEX users_by_first_role ON users (account_id, first_role, user_id);
+    CREATE INDEX users_by_last_signed_in ON users (account_id, last_signed_in_at, user_id);
     CREATE INDEX users_by_created_at ON users (account_id, created_at, user_id);
     CREATE INDEX users_by_modified_at ON users (account_id, modified_at, user_id);
     CREATE INDEX users_without_company ON users (account_id, user_id) WHERE companies = 0;
@@ -177,8 +185,12 @@ pub struct UserRow {
     pub user_type: UserType,
     /// How it stands, by what is recorded and not by the clock.
     pub status: Status,
-    /// Whether it is active, whatever else its status says.
-    pub active: bool,
+    /// What its status follows from, and by the clock with the settings of its account.
+    pub facets: Facets,
+    /// Whether a second factor is enrolled.
+    pub second_factor: bool,
+    /// When it signed in last, if ever.
+    pub last_signed_in_at: Option<Timestamp>,
     /// Whether its home is another account.
     pub external: bool,
     /// Its roles, by name.
@@ -229,13 +241,13 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const TABLES: &'static [&'static str] = &[accounts::TABLES, TABLES];
 
     fn concerns(event: &Folded) -> bool {
         matches!(
             event.content,
-            Content::Account(_) | Content::User(..) | Content::Unreadable(_)
+            Content::Account(_) | Content::User(..) | Content::SignIn(..) | Content::Unreadable(_)
         )
     }
 
@@ -243,6 +255,7 @@ impl View for UserView {
         match &folded.content {
             Content::Account(event) => accounts::fold(tables, folded, event),
             Content::User(user, event) => fold::fold(tables, folded, *user, event),
+            Content::SignIn(user, event) => fold::sign_in(tables, folded, *user, event),
             Content::Unreadable(why) => Err(FoldError::Unreadable(why.clone())),
             Content::Invitation(..) | Content::Invoice(_) | Content::Other => Ok(()),
         }

@@ -29,7 +29,7 @@ pub use invitation::{
 pub use involvement::{ToInvoice, involvement, reviewer};
 pub use user::{
     ListedUsers, NewUser, ToUser, UserKeyword, blocker, create_user, deleted_user, denial,
-    user_from_row, user_from_state,
+    user_from_row, user_from_state, user_now,
 };
 
 /// A time as the contract has it.

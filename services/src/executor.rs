@@ -47,6 +47,8 @@ pub struct Executor {
     pub clock: Clock,
     /// Hashes passwords.
     pub hasher: Hasher,
+    /// Whether links are sent by mail, so that no caller gets their tokens.
+    pub mail: bool,
     accounts: Repository<Account>,
     users: Repository<User>,
     invitations: Repository<Invitation>,
@@ -134,6 +136,7 @@ impl Executor {
             log,
             clock,
             hasher,
+            mail: false,
         }
     }
 

@@ -20,7 +20,7 @@ use rollbook_proto::v1 as pb;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
-use crate::convert::{self, user_from_state};
+use crate::convert::{self, user_from_state, wire_time};
 use crate::executor::{
     Done, Executor, Options, Order, account_not_found, new_id, not_acting, sessions_ended,
 };
@@ -186,7 +186,16 @@ impl Directory {
         let Some(FoundUser::Present(row)) = self.views().users().get(account, id)? else {
             return Err(not_acting(&caller.actor));
         };
-        let can_act = match row.status {
+        let status = match row.status {
+            UserStatus::AutoLocked => {
+                let settings = self.views().accounts().settings(account)?;
+                row.facets
+                    .at(&settings, self.executor().clock.now())
+                    .status()
+            }
+            recorded => recorded,
+        };
+        let can_act = match status {
             UserStatus::Active | UserStatus::AwaitingNewPassword | UserStatus::Recovery => true,
             UserStatus::Deleted
             | UserStatus::Inactive
@@ -222,7 +231,15 @@ impl Directory {
             Some((account, _)) => Arc::clone(account),
             None => self.executor().fresh::<Account>(&account_id).await?.0,
         };
-        Ok(user_from_state(&account, &user, outcome.revision))
+        let now = self.executor().clock.now();
+        let mut answer = user_from_state(&account, &user, outcome.revision, now);
+        if let Some(person) = user.person()
+            && let Some(FoundUser::Present(row)) =
+                self.views().users().get(person.account_id(), person.id())?
+        {
+            answer.last_signed_in_at = row.last_signed_in_at.map(wire_time);
+        }
+        Ok(answer)
     }
 }
 

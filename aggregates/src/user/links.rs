@@ -65,7 +65,7 @@ impl PasswordReset {
     /// From this moment on it is dead.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.sent_at + Duration::minutes(i64::from(self.valid_minutes))
+        self.sent_at + minutes(self.valid_minutes)
     }
 }
 
@@ -120,6 +120,18 @@ pub struct PasswordResetRequested {
     /// Whether it is sent by mail, so that the caller did not get the token.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_mail: bool,
+}
+
+impl PasswordResetRequested {
+    /// How long the link is good for.
+    #[must_use]
+    pub fn validity(&self) -> Duration {
+        minutes(self.valid_minutes)
+    }
+}
+
+fn minutes(minutes: u16) -> Duration {
+    Duration::minutes(i64::from(minutes))
 }
 
 /// A user followed its reset link and chose a password; its sessions ended.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PasswordState, Person};
+use super::{PasswordReset, PasswordState, Person};
 use crate::account::Settings;
 use crate::domain::Timestamp;
 
@@ -132,7 +132,7 @@ impl Person {
             active: self.active,
             locked: self.locked,
             auto_locked_at: self.auto_locked_at,
-            reset_until: credentials.pending_reset().map(|reset| reset.expires_at()),
+            reset_until: credentials.pending_reset().map(PasswordReset::expires_at),
             new_password,
             password_set_at: credentials.password_set_at(),
             onboarded: self.onboarded,

@@ -58,7 +58,7 @@ pub(super) fn fold(tables: &Connection, folded: &Folded) -> Result<(), FoldError
             settle(tables, folded, reported)?;
         }
         Content::Unreadable(why) => return Err(FoldError::Unreadable(why.clone())),
-        Content::Account(_) | Content::Invitation(..) | Content::Other => {}
+        Content::Account(_) | Content::SignIn(..) | Content::Invitation(..) | Content::Other => {}
     }
     Ok(())
 }

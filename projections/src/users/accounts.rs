@@ -67,6 +67,11 @@ const SELECT_LOGIN: &str = "
     FROM accounts
     WHERE account_id = ?1";
 
+const SELECT_SETTINGS: &str = "
+    SELECT settings
+    FROM accounts
+    WHERE account_id = ?1";
+
 const SELECT_COMPANIES: &str = "
     SELECT company_id, title
     FROM companies
@@ -154,6 +159,19 @@ impl Accounts {
             first(tables, SELECT_ACCOUNT, [account.as_str()], read)?
                 .map(|row| complete(tables, row))
                 .transpose()
+        })
+    }
+
+    /// The settings of an account; the usual ones where there is none.
+    ///
+    /// # Errors
+    /// The file of the view cannot be read.
+    pub fn settings(&self, account: &AccountId) -> Result<Settings, ReadError> {
+        self.0.look_up(|tables| {
+            let settings = first(tables, SELECT_SETTINGS, [account.as_str()], |row| {
+                json(row, 0)
+            })?;
+            Ok(settings.unwrap_or_default())
         })
     }
 

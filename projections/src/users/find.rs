@@ -1,10 +1,12 @@
 //! Finding the users of one account by what names them.
 
+use rollbook_aggregates::domain::Timestamp;
+use rollbook_aggregates::user::Facets;
 use rollbook_aggregates::values::{AccountId, Login, UserId};
 use rusqlite::{Connection, Row, params};
 
 use super::{DeletedUser, FoundUser, UserRow, accounts};
-use crate::columns::{coded, id, json, time};
+use crate::columns::{coded, id, json, optional_time, time};
 use crate::page::{first, rows};
 use crate::text::sort_key;
 
@@ -12,7 +14,7 @@ use crate::text::sort_key;
 macro_rules! columns {
     () => {
         "user_id, signature, first_name, last_name, email, phone, mobile_phone, language,
-        user_type, status, active, roles, permissions,
+        user_type, status, roles, permissions,
         CASE companies
             WHEN 0 THEN '[]'
             ELSE (
@@ -21,13 +23,15 @@ macro_rules! columns {
                 WHERE user_companies.user_id = users.user_id
             )
         END,
-        sessions_valid_from, created_at, modified_at, revision, position"
+        sessions_valid_from, created_at, modified_at, revision, position,
+        active, locked, auto_locked_at, reset_until, new_password, password_set_at, onboarded,
+        second_factor, last_signed_in_at"
     };
 }
 pub(super) use columns;
 
 /// How many they are.
-pub(super) const USER_COLUMNS: usize = 19;
+pub(super) const USER_COLUMNS: usize = 27;
 
 const SELECT_USER: &str = concat!(
     "SELECT ",
@@ -132,16 +136,31 @@ impl<'a> Finder<'a> {
             language: row.get(7)?,
             user_type: coded(row, 8)?,
             status: coded(row, 9)?,
-            active: row.get(10)?,
             external: false,
-            roles: json(row, 11)?,
-            permissions: json(row, 12)?,
-            companies: json(row, 13)?,
-            sessions_valid_from: time(row, 14)?,
-            created_at: time(row, 15)?,
-            modified_at: time(row, 16)?,
-            revision: row.get(17)?,
-            position: row.get(18)?,
+            roles: json(row, 10)?,
+            permissions: json(row, 11)?,
+            companies: json(row, 12)?,
+            sessions_valid_from: time(row, 13)?,
+            created_at: time(row, 14)?,
+            modified_at: time(row, 15)?,
+            revision: row.get(16)?,
+            position: row.get(17)?,
+            facets: facets(row, 18)?,
+            second_factor: row.get(25)?,
+            last_signed_in_at: optional_time(row, 26)?.filter(|time| *time > Timestamp::UNIX_EPOCH),
         })
     }
+}
+
+/// Reads what the status follows from, out of seven columns.
+fn facets(row: &Row<'_>, from: usize) -> rusqlite::Result<Facets> {
+    Ok(Facets {
+        active: row.get(from)?,
+        locked: row.get(from + 1)?,
+        auto_locked_at: optional_time(row, from + 2)?,
+        reset_until: optional_time(row, from + 3)?,
+        new_password: row.get(from + 4)?,
+        password_set_at: optional_time(row, from + 5)?,
+        onboarded: row.get(from + 6)?,
+    })
 }

@@ -1,6 +1,7 @@
 //! How the rows of users follow from what happened to them.
 
 use rollbook_aggregates::domain::Personal;
+use rollbook_aggregates::signin::SignInEvent;
 use rollbook_aggregates::user::{PasswordState, UserCompaniesAdded, UserCreated, UserEvent};
 use rollbook_aggregates::values::{EmailAddress, PersonName, RoleName, Signature, UserId};
 use rusqlite::types::ToSql;
@@ -18,7 +19,7 @@ const INSERT_USER: &str = "
         first_name, first_name_key,
         last_name, last_name_key,
         email, email_folded, email_key,
-        phone, mobile_phone, language, user_type, active, new_password, onboarded
+        phone, mobile_phone, language, user_type, active, new_password, onboarded, password_set_at
     )
     VALUES (
         ?1, ?2, ?3, ?4, ?4, ?4, ?5,
@@ -26,7 +27,7 @@ const INSERT_USER: &str = "
         ?9, ?10,
         ?11, ?12,
         ?13, ?14, ?15,
-        ?16, ?17, ?18, ?19, ?20, ?21, ?22
+        ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23
     )";
 
 /// An event that needs the user and changes nothing of it.
@@ -53,7 +54,21 @@ const TOUCH: &str = change!("");
 const ACTIVATE: &str = change!("active = TRUE,");
 const DEACTIVATE: &str = change!("active = FALSE, sessions_valid_from = ?4,");
 const LOCK: &str = change!("locked = TRUE, sessions_valid_from = ?4,");
-const UNLOCK: &str = change!("locked = FALSE,");
+const UNLOCK: &str = change!("locked = FALSE, auto_locked_at = NULL,");
+const AUTO_LOCK: &str = change!("auto_locked_at = ?4, sessions_valid_from = ?4,");
+const END_AUTO_LOCK: &str = change!("auto_locked_at = NULL,");
+const REVOKE_SESSIONS: &str = change!("sessions_valid_from = ?4,");
+const TAKE_PASSWORD: &str = change!(
+    "new_password = ?5, password_set_at = ?6, reset_until = NULL, sessions_valid_from = ?4,"
+);
+const TAKE_FIRST_PASSWORD: &str = change!(
+    "new_password = ?5, password_set_at = ?6, reset_until = NULL, sessions_valid_from = ?4,
+        onboarded = TRUE,"
+);
+const EXPIRE_PASSWORD: &str = change!("new_password = TRUE,");
+const REQUEST_RESET: &str = change!("reset_until = ?5,");
+const EXPIRE_RESET: &str = change!("reset_until = NULL,");
+const SET_SECOND_FACTOR: &str = change!("second_factor = ?5,");
 const RENAME: &str =
     change!("first_name = ?5, first_name_key = ?6, last_name = ?7, last_name_key = ?8,");
 const SET_SIGNATURE: &str = change!("signature = ?5, signature_folded = ?6, signature_key = ?7,");
@@ -116,6 +131,28 @@ const REMEMBER_DELETED: &str = "
 const DELETE_USER: &str = "
     DELETE FROM users
     WHERE user_id = ?1";
+
+/// Signing in needs the user and changes nothing else of it.
+const SIGN_IN: &str = "
+    UPDATE users
+    SET last_signed_in_at = ?2
+    WHERE user_id = ?1";
+
+pub(super) fn sign_in(
+    tables: &Connection,
+    folded: &Folded,
+    user: UserId,
+    event: &SignInEvent,
+) -> Result<(), FoldError> {
+    match event {
+        SignInEvent::SignedIn(_) => {
+            tables
+                .prepare_cached(SIGN_IN)?
+                .execute(params![user.as_uuid().into_bytes(), folded.micros()])?;
+            Ok(())
+        }
+    }
+}
 
 pub(super) fn fold(
     tables: &Connection,
@@ -249,10 +286,51 @@ impl Change<'_> {
             UserEvent::UserTypeChanged(changed) => {
                 self.set(SET_USER_TYPE, &[&changed.user_type.code()])
             }
-            UserEvent::WelcomeIssued(_) => self.set(TOUCH, &[]),
+            other => self.set_credentials(other),
+        }
+    }
+
+    /// What changes of passwords, links and sessions.
+    fn set_credentials(&self, event: &UserEvent) -> Result<(), FoldError> {
+        match event {
+            UserEvent::UserAutoLocked(_) => self.set(AUTO_LOCK, &[]),
+            UserEvent::UserLockExpired(_) => self.set(END_AUTO_LOCK, &[]),
+            UserEvent::SessionsRevoked(_) => self.set(REVOKE_SESSIONS, &[]),
+            UserEvent::PasswordSet(set) => {
+                let at = self.folded.micros();
+                self.set(TAKE_FIRST_PASSWORD, &[&set.one_time, &at])
+            }
+            UserEvent::PasswordChanged(_) | UserEvent::PasswordResetCompleted(_) => {
+                let at = self.folded.micros();
+                self.set(TAKE_PASSWORD, &[&false, &at])
+            }
+            UserEvent::WelcomeCompleted(completed) => {
+                let (new_password, set_at) = self.password(completed.password);
+                self.set(TAKE_FIRST_PASSWORD, &[&new_password, &set_at])
+            }
+            UserEvent::PasswordExpired(_) => self.set(EXPIRE_PASSWORD, &[]),
+            UserEvent::PasswordResetRequested(requested) => {
+                let until = self.folded.recorded.recorded_at + requested.validity();
+                self.set(REQUEST_RESET, &[&until.timestamp_micros()])
+            }
+            UserEvent::PasswordResetExpired(_) => self.set(EXPIRE_RESET, &[]),
+            UserEvent::MfaEnrolled(_) => self.set(SET_SECOND_FACTOR, &[&true]),
+            UserEvent::MfaReset(_) => self.set(SET_SECOND_FACTOR, &[&false]),
+            UserEvent::WelcomeIssued(_) | UserEvent::WelcomeExpired(_) => self.set(TOUCH, &[]),
             // Folded above.
             UserEvent::UserCreated(_)
             | UserEvent::UserDeleted(_)
+            | UserEvent::UserActivated(_)
+            | UserEvent::UserDeactivated(_)
+            | UserEvent::UserLocked(_)
+            | UserEvent::UserUnlocked(_)
+            | UserEvent::UserRenamed(_)
+            | UserEvent::UserSignatureChanged(_)
+            | UserEvent::UserEmailChanged(_)
+            | UserEvent::UserPhoneChanged(_)
+            | UserEvent::UserMobilePhoneChanged(_)
+            | UserEvent::UserLanguageChanged(_)
+            | UserEvent::UserTypeChanged(_)
             | UserEvent::UserRolesSet(_)
             | UserEvent::UserPermissionsSet(_)
             | UserEvent::UserCompaniesAdded(_)
@@ -277,10 +355,7 @@ impl Change<'_> {
         let first_name = name(&created.first_name);
         let last_name = name(&created.last_name);
         let email = email(&created.email);
-        let new_password = match created.password {
-            PasswordState::OneTime => true,
-            PasswordState::None | PasswordState::Set => false,
-        };
+        let (new_password, password_set_at) = self.password(created.password);
         self.set(
             INSERT_USER,
             &[
@@ -302,8 +377,19 @@ impl Change<'_> {
                 &created.active,
                 &new_password,
                 &created.onboarded,
+                &password_set_at,
             ],
         )
+    }
+
+    /// Whether a password that is taken now must be changed, and when it was set.
+    fn password(&self, password: PasswordState) -> (bool, Option<i64>) {
+        let at = self.folded.micros();
+        match password {
+            PasswordState::None => (false, None),
+            PasswordState::Set => (false, Some(at)),
+            PasswordState::OneTime => (true, Some(at)),
+        }
     }
 
     fn delete(&self) -> Result<(), FoldError> {

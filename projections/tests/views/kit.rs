@@ -10,6 +10,7 @@ use rollbook_aggregates::account::{
 use rollbook_aggregates::domain::{EventSet, Personal, Recorded};
 use rollbook_aggregates::invitation::{InvitationEvent, UserInvited};
 use rollbook_aggregates::invoice::{Invoice, InvoiceEvent};
+use rollbook_aggregates::signin::{SignInEvent, SignedIn};
 use rollbook_aggregates::user::{
     Allegiances, LinkedCompany, PasswordState, UserCompaniesAdded, UserCreated, UserEvent,
     UserRolesSet,
@@ -83,6 +84,10 @@ pub fn to_account(account: &AccountId, events: Vec<AccountEvent>) -> Happening {
 
 pub fn to_user(user: UserId, events: Vec<UserEvent>) -> Happening {
     Happening::of("user", &user, events)
+}
+
+pub fn signed_in(user: UserId) -> Happening {
+    Happening::of("signin", &user, vec![SignInEvent::from(SignedIn {})])
 }
 
 pub fn to_invitation(invitation: InvitationId, events: Vec<InvitationEvent>) -> Happening {

@@ -9,7 +9,8 @@ use rollbook_projections::{CompanyFilter, Freshness, ListUsers, UserRow, UserSor
 
 use crate::kit::*;
 
-const SORTS: [UserSort; 10] = [
+const SORTS: [UserSort; 11] = [
+    UserSort::LastSignedInAt,
     UserSort::Signature,
     UserSort::UserName,
     UserSort::FirstName,
@@ -69,6 +70,9 @@ async fn crowd() -> (Directory, Views) {
         directory
             .commit(&acme(), vec![to_user(user_id(n), events)])
             .await;
+        if n % 3 == 1 {
+            directory.commit(&acme(), vec![signed_in(user_id(n))]).await;
+        }
     }
     for n in [3, 8, 21] {
         directory
@@ -127,6 +131,10 @@ fn key(row: &UserRow, sort: UserSort) -> (String, i64) {
         UserSort::Status => (String::new(), row.status as i64),
         UserSort::UserType => (String::new(), row.user_type as i64),
         UserSort::Role => (row.roles.first().cloned().unwrap_or_default(), 0),
+        UserSort::LastSignedInAt => {
+            let at = row.last_signed_in_at.map_or(0, |at| at.timestamp_micros());
+            (String::new(), at)
+        }
         UserSort::CreatedAt => (String::new(), row.created_at.timestamp_micros()),
         UserSort::ModifiedAt => (String::new(), row.modified_at.timestamp_micros()),
     }
@@ -251,7 +259,9 @@ fn matches(row: &UserRow, query: &ListUsers) -> bool {
         CompanyFilter::None => row.companies.is_empty(),
     };
     company
-        && query.active.is_none_or(|active| row.active == active)
+        && query
+            .active
+            .is_none_or(|active| row.facets.active == active)
         && (query.statuses.is_empty() || query.statuses.contains(&row.status))
         && query
             .role

@@ -3,19 +3,23 @@
 use rollbook_aggregates::account::LoginChanged;
 use rollbook_aggregates::domain::{Personal, Recorded};
 use rollbook_aggregates::user::{
-    Allegiances, CompanyProperties, LinkedCompany, PasswordState, Status, User, UserActivated,
-    UserAllegiancesSet, UserCompaniesRemoved, UserDeactivated, UserDeleted, UserEmailChanged,
-    UserEvent, UserLanguageChanged, UserLocked, UserMobilePhoneChanged, UserPermissionsSet,
-    UserPhoneChanged, UserRenamed, UserShownAsAddressee, UserSignatureChanged,
-    UserSupervisorChanged, UserTypeChanged, UserUnlocked,
+    Allegiances, CompanyProperties, LinkedCompany, MfaEnrolled, MfaReset, PasswordChanged,
+    PasswordExpired, PasswordResetCompleted, PasswordResetExpired, PasswordResetRequested,
+    PasswordSet, PasswordState, SessionsRevoked, Status, User, UserActivated, UserAllegiancesSet,
+    UserAutoLocked, UserCompaniesRemoved, UserDeactivated, UserDeleted, UserEmailChanged,
+    UserEvent, UserLanguageChanged, UserLockExpired, UserLocked, UserMobilePhoneChanged,
+    UserPermissionsSet, UserPhoneChanged, UserRenamed, UserShownAsAddressee, UserSignatureChanged,
+    UserSupervisorChanged, UserTypeChanged, UserUnlocked, WelcomeCompleted, WelcomeExpired,
+    WelcomeIssued,
 };
 use rollbook_aggregates::values::{
     AccountId, EmailAddress, LanguageTag, Login, ModuleName, Permission, PhoneNumber, Signature,
-    UserType,
+    UserType, ValidityDays,
 };
 use rollbook_eventstore::{Log, StreamId};
 use rollbook_projections::{FoundUser, Freshness, UserCompany, UserRow, Views};
 use serde::Deserialize;
+use std::time::Duration;
 
 use crate::kit::*;
 
@@ -28,6 +32,37 @@ pub async fn in_the_domain(log: &Log, n: u64) -> User {
         cqrs_es::Aggregate::apply(&mut user, recorded);
     }
     user
+}
+
+fn reset(issue: u32) -> UserEvent {
+    PasswordResetRequested {
+        issue,
+        token_digest: digest(1, u8::try_from(issue).unwrap()),
+        valid_minutes: 60,
+        by_mail: false,
+    }
+    .into()
+}
+
+fn locks_and_passwords() -> Vec<UserEvent> {
+    vec![
+        UserAutoLocked { by_mail: false }.into(),
+        UserLockExpired {}.into(),
+        UserAutoLocked { by_mail: true }.into(),
+        UserUnlocked {}.into(),
+        reset(1),
+        PasswordResetExpired { issue: 1 }.into(),
+        reset(2),
+        PasswordResetCompleted {}.into(),
+        PasswordSet { one_time: true }.into(),
+        PasswordChanged {}.into(),
+        PasswordExpired {}.into(),
+        reset(3),
+        PasswordSet { one_time: false }.into(),
+        MfaEnrolled {}.into(),
+        MfaReset {}.into(),
+        SessionsRevoked {}.into(),
+    ]
 }
 
 /// The row says what the domain says.
@@ -51,7 +86,8 @@ pub fn assert_same(row: &UserRow, user: &User) {
     );
     assert_eq!(row.user_type, person.user_type());
     assert_eq!(row.status, person.status());
-    assert_eq!(row.active, person.is_active());
+    assert_eq!(row.facets, person.facets());
+    assert_eq!(row.second_factor, person.credentials().has_second_factor());
     assert_eq!(
         row.roles,
         person
@@ -184,7 +220,10 @@ async fn a_user_is_shown_as_the_domain_has_it_after_each_event() {
         UserUnlocked {}.into(),
         roles(&[]),
     ];
+    let events: Vec<UserEvent> = events.into_iter().chain(locks_and_passwords()).collect();
+    let events_in_all = events.len() as u64;
     for event in events {
+        directory.clock.advance(Duration::from_mins(1));
         directory
             .commit(&acme(), vec![to_user(user_id(1), vec![event])])
             .await;
@@ -194,8 +233,69 @@ async fn a_user_is_shown_as_the_domain_has_it_after_each_event() {
     let row = user(&views, 1).await.unwrap();
     assert_eq!(
         (row.revision, row.position),
-        (21, directory.log.head().await.unwrap())
+        (events_in_all, directory.log.head().await.unwrap())
     );
+}
+
+#[tokio::test]
+async fn r16_who_follows_its_welcome_link_is_shown_as_onboarded() {
+    let mut directory = Directory::with_account().await;
+    let views = directory.views().await;
+    let issued = |issue| WelcomeIssued {
+        issue,
+        token_digest: digest(1, 1),
+        validity_days: ValidityDays::default(),
+        by_mail: false,
+    };
+    for (n, password) in [(1, PasswordState::Set), (2, PasswordState::None)] {
+        let mut created = person(n);
+        created.onboarded = false;
+        created.password = PasswordState::None;
+        let events: Vec<UserEvent> = vec![
+            created.into(),
+            issued(1).into(),
+            WelcomeExpired { issue: 1 }.into(),
+            issued(2).into(),
+            WelcomeCompleted { password }.into(),
+        ];
+        for event in events {
+            directory.clock.advance(Duration::from_mins(1));
+            directory
+                .commit(&acme(), vec![to_user(user_id(n), vec![event])])
+                .await;
+            let row = user(&views, n).await.unwrap();
+            assert_same(&row, &in_the_domain(&directory.log, n).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn r42_a_sign_in_is_shown_and_changes_nothing_else() {
+    let mut directory = Directory::with_account().await;
+    let views = directory.views().await;
+    directory
+        .commit(&acme(), vec![to_user(user_id(1), vec![person(1).into()])])
+        .await;
+    let before = user(&views, 1).await.unwrap();
+    assert_eq!(before.last_signed_in_at, None);
+    for _ in 0..2 {
+        directory.clock.advance(Duration::from_mins(1));
+        let position = directory.commit(&acme(), vec![signed_in(user_id(1))]).await;
+        let recorded = directory
+            .log
+            .follow_batch(position - 1, 1)
+            .await
+            .unwrap()
+            .remove(0);
+        views.users().fresh(Freshness::Latest, None).await.unwrap();
+        let row = user(&views, 1).await.unwrap();
+        assert_eq!(row.last_signed_in_at, Some(recorded.recorded_at));
+        let otherwise = UserRow {
+            last_signed_in_at: None,
+            ..row
+        };
+        assert_eq!(otherwise, before);
+    }
 }
 
 #[tokio::test]
@@ -222,7 +322,7 @@ async fn r13_the_recorded_status_is_the_domains_for_every_mix_of_facets() {
     let mut directory = Directory::with_account().await;
     let views = directory.views().await;
     let mut seen = Vec::new();
-    for n in 0..24 {
+    for n in 0..96 {
         let mut created = person(n);
         created.active = n % 2 == 0;
         created.onboarded = n % 4 < 2;
@@ -234,6 +334,12 @@ async fn r13_the_recorded_status_is_the_domains_for_every_mix_of_facets() {
         let mut events = vec![created.into()];
         if n % 8 < 4 {
             events.push(UserLocked {}.into());
+        }
+        if n % 32 >= 16 {
+            events.push(UserAutoLocked { by_mail: false }.into());
+        }
+        if n >= 48 {
+            events.push(reset(1));
         }
         directory
             .commit(&acme(), vec![to_user(user_id(n), events)])
@@ -250,6 +356,8 @@ async fn r13_the_recorded_status_is_the_domains_for_every_mix_of_facets() {
     let reached = [
         Status::Inactive,
         Status::LockedByAdmin,
+        Status::AutoLocked,
+        Status::Recovery,
         Status::AwaitingNewPassword,
         Status::Provisioned,
         Status::Active,

@@ -86,6 +86,8 @@ choices! {
         CreatedAt,
         /// By when the user was last modified
         ModifiedAt,
+        /// By when the user signed in last
+        LastSignedInAt,
     }
 }
 

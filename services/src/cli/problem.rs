@@ -252,6 +252,11 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
             Some("give a password at the prompt or with --password-file, or ask for --welcome")
         }
         R::PasswordAndWelcome => Some("give either a password or --welcome"),
+        R::PasswordByLinkOnly | R::Onboarded => {
+            Some("send a link: `rollbook password request-reset`")
+        }
+        R::NotOnboarded => Some("send its welcome again: `rollbook user resend-welcome`"),
+        R::LinkNotFound | R::LinkExpired => Some("ask for another link"),
         R::InvitationExpired | R::InvitationDeleted => Some("invite the address again"),
         R::AddressInvited => Some("send it again with `rollbook invite resend`"),
         R::Unspecified

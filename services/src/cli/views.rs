@@ -76,6 +76,11 @@ pub fn user(user: &User) -> String {
         ("roles", user.roles.join(", ")),
         ("permissions", permissions(&user.permissions)),
         ("companies", companies(&user.companies, &user.user_id)),
+        (
+            "second factor",
+            if user.mfa_enrolled { "enrolled" } else { "" }.to_owned(),
+        ),
+        ("signed in last", time(user.last_signed_in_at.as_ref())),
         ("sessions from", time(user.sessions_valid_from.as_ref())),
         ("added", time(user.created_at.as_ref())),
         ("modified", time(user.modified_at.as_ref())),

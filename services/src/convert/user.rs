@@ -5,7 +5,8 @@ mod profile;
 
 use std::collections::BTreeSet;
 
-use rollbook_aggregates::account::Account;
+use rollbook_aggregates::account::{Account, Settings};
+use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{
     AccessDenial, Blocker, CompanyProperties, Gone, Person, Status, User,
 };
@@ -149,6 +150,7 @@ const fn read_sort(sort: pb::UserSort) -> UserSort {
         pb::UserSort::Status => UserSort::Status,
         pb::UserSort::UserType => UserSort::UserType,
         pb::UserSort::Role => UserSort::Role,
+        pb::UserSort::LastSignedInAt => UserSort::LastSignedInAt,
         pb::UserSort::CreatedAt => UserSort::CreatedAt,
         pb::UserSort::ModifiedAt => UserSort::ModifiedAt,
     }
@@ -181,17 +183,22 @@ const fn status(status: Status) -> pb::UserStatus {
     }
 }
 
-/// A user as its aggregate has it.
+/// A user as its aggregate has it, with its status by the clock. When it signed in last is not known there.
 #[must_use]
-pub fn user_from_state(account: &Account, user: &User, revision: u64) -> pb::User {
+pub fn user_from_state(account: &Account, user: &User, revision: u64, now: Timestamp) -> pb::User {
     match (user.person(), user.gone()) {
-        (Some(person), _) => person_from_state(account, person, revision),
+        (Some(person), _) => person_from_state(account, person, revision, now),
         (None, Some(gone)) => gone_user(gone, revision),
         (None, None) => pb::User::default(),
     }
 }
 
-fn person_from_state(account: &Account, person: &Person, revision: u64) -> pb::User {
+fn person_from_state(
+    account: &Account,
+    person: &Person,
+    revision: u64,
+    now: Timestamp,
+) -> pb::User {
     let profile = person.profile();
     pb::User {
         user_id: person.id().to_string(),
@@ -210,7 +217,7 @@ fn person_from_state(account: &Account, person: &Person, revision: u64) -> pb::U
         ),
         language: text(profile.language.as_ref()),
         user_type: write_user_type(person.user_type()).into(),
-        status: status(person.status()).into(),
+        status: status(person.status_at(account.settings(), now)).into(),
         active: person.is_active(),
         roles: person.roles().iter().map(ToString::to_string).collect(),
         permissions: person.permissions().iter().map(permission).collect(),
@@ -219,6 +226,8 @@ fn person_from_state(account: &Account, person: &Person, revision: u64) -> pb::U
         created_at: Some(wire_time(person.created_at())),
         modified_at: Some(wire_time(person.modified_at())),
         revision,
+        last_signed_in_at: None,
+        mfa_enrolled: person.credentials().has_second_factor(),
     }
 }
 
@@ -247,6 +256,13 @@ pub fn deleted_user(deleted: &DeletedUser) -> pb::User {
     gone_user(&gone, deleted.revision)
 }
 
+/// A user as the view has it, with its status by the clock.
+#[must_use]
+pub fn user_now(mut row: UserRow, settings: &Settings, now: Timestamp) -> pb::User {
+    row.status = row.facets.at(settings, now).status();
+    user_from_row(row)
+}
+
 /// A user as the view has it.
 #[must_use]
 pub fn user_from_row(row: UserRow) -> pb::User {
@@ -263,7 +279,7 @@ pub fn user_from_row(row: UserRow) -> pb::User {
         language: row.language.unwrap_or_default(),
         user_type: write_user_type(row.user_type).into(),
         status: status(row.status).into(),
-        active: row.active,
+        active: row.facets.active,
         roles: row.roles,
         permissions: row.permissions.iter().map(permission).collect(),
         companies: row
@@ -281,6 +297,8 @@ pub fn user_from_row(row: UserRow) -> pb::User {
         created_at: Some(wire_time(row.created_at)),
         modified_at: Some(wire_time(row.modified_at)),
         revision: row.revision,
+        last_signed_in_at: row.last_signed_in_at.map(wire_time),
+        mfa_enrolled: row.second_factor,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Commands on one user.
 
 use rollbook_aggregates::domain::{Claim, Decide};
-use rollbook_aggregates::user::{CreateUser, DeactivateUser, User};
+use rollbook_aggregates::user::{CreateUser, DeactivateUser, Link, User};
 use rollbook_aggregates::values::{CompanyId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -129,11 +129,11 @@ impl CreateUserPlan {
 
     /// The command, as it is for this unit of work.
     pub(super) fn create(&self, unit: &Unit<'_>) -> CreateUser {
-        let log = &unit.executor().log;
-        let welcome = self
-            .new
-            .welcome
-            .then(|| tokens::welcome(log, self.user, 1).digest());
+        let executor = unit.executor();
+        let welcome = self.new.welcome.then(|| Link {
+            token_digest: tokens::welcome(&executor.log, self.user, 1).digest(),
+            by_mail: executor.mail,
+        });
         self.new.create(self.user, welcome)
     }
 }

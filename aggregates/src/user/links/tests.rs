@@ -1,7 +1,7 @@
 //! Welcome and reset links.
 
 use super::*;
-use crate::domain::Timestamp;
+use crate::domain::{Refusal, Timestamp};
 use crate::given::{Given, replayed};
 use crate::samples::{
     ANNA, TOKEN, TOKEN_2, account, admin, create, created, dawn, days, service, settings,
@@ -300,6 +300,20 @@ fn who_is_not_onboarded_has_a_welcome_link_and_resets_nothing() {
     User::given(&welcomed())
         .when(admin(), RequestPasswordReset { link: LINK })
         .refused(UserError::NotOnboarded);
+}
+
+#[test]
+fn r67_refusals_of_links_and_passwords_have_their_names() {
+    for (error, name) in [
+        (UserError::LinkNotFound, "LINK_NOT_FOUND"),
+        (UserError::LinkExpired, "LINK_EXPIRED"),
+        (UserError::Onboarded, "ONBOARDED"),
+        (UserError::NotOnboarded, "NOT_ONBOARDED"),
+        (UserError::PasswordByLinkOnly, "PASSWORD_BY_LINK_ONLY"),
+    ] {
+        assert_eq!(error.reason().as_str(), name);
+        assert_eq!(error.field(), None);
+    }
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub enum UserSort {
     UserType,
     /// First role by name; users without one first.
     Role,
+    /// When they signed in last; who never did first.
+    LastSignedInAt,
     /// When they were added.
     CreatedAt,
     /// When they were last modified.

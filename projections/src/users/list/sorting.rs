@@ -30,6 +30,7 @@ pub(super) enum Column {
     Status,
     UserType,
     FirstRole,
+    LastSignedInAt,
     CreatedAt,
     ModifiedAt,
 }
@@ -44,6 +45,7 @@ impl Column {
             (UserSort::Status, _) => Self::Status,
             (UserSort::UserType, _) => Self::UserType,
             (UserSort::Role, _) => Self::FirstRole,
+            (UserSort::LastSignedInAt, _) => Self::LastSignedInAt,
             (UserSort::CreatedAt, _) => Self::CreatedAt,
             (UserSort::ModifiedAt, _) => Self::ModifiedAt,
         }
@@ -59,6 +61,7 @@ impl Column {
             Self::Status => ("status", "users_by_status"),
             Self::UserType => ("user_type", "users_by_user_type"),
             Self::FirstRole => ("first_role", "users_by_first_role"),
+            Self::LastSignedInAt => ("last_signed_in_at", "users_by_last_signed_in"),
             Self::CreatedAt => ("created_at", "users_by_created_at"),
             Self::ModifiedAt => ("modified_at", "users_by_modified_at"),
         }

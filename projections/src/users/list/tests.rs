@@ -6,7 +6,8 @@ use super::*;
 use crate::users::TABLES;
 use crate::users::accounts;
 
-const COLUMNS: [(UserSort, &str); 9] = [
+const COLUMNS: [(UserSort, &str); 10] = [
+    (UserSort::LastSignedInAt, "users_by_last_signed_in"),
     (UserSort::Signature, "users_by_signature"),
     (UserSort::FirstName, "users_by_first_name"),
     (UserSort::LastName, "users_by_last_name"),

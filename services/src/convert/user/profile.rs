@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use prost_types::FieldMask;
-use rollbook_aggregates::user::{CreateUser, NewCompany, PasswordState, UpdateUser};
+use rollbook_aggregates::user::{CreateUser, Link, NewCompany, PasswordState, UpdateUser};
 use rollbook_aggregates::values::{
     EmailAddress, LanguageTag, Password, Permission, PersonName, PhoneNumber, RoleName, Signature,
-    TokenDigest, UserId, UserType,
+    UserId, UserType,
 };
 use rollbook_proto::v1 as pb;
 
@@ -111,7 +111,7 @@ impl NewUser {
 
     /// The command that creates it.
     #[must_use]
-    pub fn create(&self, user_id: UserId, welcome: Option<TokenDigest>) -> CreateUser {
+    pub fn create(&self, user_id: UserId, welcome: Option<Link>) -> CreateUser {
         let identity = self.identity.clone();
         CreateUser {
             user_id,

@@ -12,7 +12,7 @@ use super::super::{Arrived, Directory, order};
 use super::{may_reach, not_own, user_not_found};
 use crate::caller::Role;
 use crate::convert::{
-    self, Fields, ListedUsers, UserKeyword, blocker, deleted_user, denial, user_from_row,
+    self, Fields, ListedUsers, UserKeyword, blocker, deleted_user, denial, user_from_row, user_now,
 };
 use crate::executor::Options;
 use crate::failure::{Failure, Outcome};
@@ -34,7 +34,7 @@ impl Directory {
             UserKeyword::Id(id) => {
                 may_reach(&call, id)?;
                 return match users.get(&account, id)? {
-                    Some(FoundUser::Present(row)) => Ok(found(*row)),
+                    Some(FoundUser::Present(row)) => self.found(*row),
                     Some(FoundUser::Deleted(deleted)) => Ok(pb::GetUserResponse {
                         user: Some(deleted_user(&deleted)),
                     }),
@@ -53,9 +53,17 @@ impl Directory {
             None => Err(user_not_found()),
             Some(row) => {
                 may_reach(&call, row.user_id)?;
-                Ok(found(row))
+                self.found(row)
             }
         }
+    }
+
+    fn found(&self, row: UserRow) -> Outcome<pb::GetUserResponse> {
+        let settings = self.views().accounts().settings(&row.account_id)?;
+        let now = self.executor().clock.now();
+        Ok(pb::GetUserResponse {
+            user: Some(user_now(row, &settings, now)),
+        })
     }
 
     pub(super) async fn batch(
@@ -79,11 +87,13 @@ impl Directory {
         });
         let (account,) = fields.finish((account,))?;
         let found = self.views().users().get_many(&account, ids.clone()).await?;
+        let settings = self.views().accounts().settings(&account)?;
+        let now = self.executor().clock.now();
         let mut users = Vec::with_capacity(found.len());
         let mut not_found_ids = Vec::new();
         for (id, found) in ids.into_iter().zip(found) {
             match found {
-                Some(FoundUser::Present(row)) => users.push(user_from_row(*row)),
+                Some(FoundUser::Present(row)) => users.push(user_now(*row, &settings, now)),
                 Some(FoundUser::Deleted(deleted)) => users.push(deleted_user(&deleted)),
                 None => not_found_ids.push(id.to_string()),
             }
@@ -176,7 +186,8 @@ impl Directory {
         let (user, _) = executor
             .at_least::<User>(&user.to_string(), revision)
             .await?;
-        let access = check_access(&account, &user, &module, company, began)
+        let now = executor.clock.now();
+        let access = check_access(&account, &user, &module, company, began, now)
             .map_err(|error| Failure::refused(&error))?;
         Ok(pb::CheckAccessResponse {
             allowed: access.allowed,
@@ -186,12 +197,6 @@ impl Directory {
                 .map(|why| denial(why).into())
                 .collect(),
         })
-    }
-}
-
-fn found(row: UserRow) -> pb::GetUserResponse {
-    pb::GetUserResponse {
-        user: Some(user_from_row(row)),
     }
 }
 
