@@ -11,6 +11,7 @@ mod personal;
 mod recorded;
 mod refusal;
 mod sets;
+mod shared_set;
 
 pub use claims::{Claim, ClaimKeyText, Held, Holders, Requires};
 pub use context::{Actor, Context, Facts, InvoiceKey, Reads, Surroundings};
@@ -18,6 +19,7 @@ pub use decision::{Apply, Claimant, Decide, Decision, Guards};
 pub use personal::Personal;
 pub use recorded::{EventSet, RECORDED_AT, Recorded};
 pub use refusal::{Reason, Refusal, RefusalKind, Violation};
+pub use shared_set::SharedSet;
 
 pub(crate) use sets::{command_set, event_set};
 

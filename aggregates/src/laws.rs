@@ -305,6 +305,7 @@ impl Run {
         let before = self.directory.clone();
         match self.directory.user(actor, id, command.clone()) {
             Ok(events) => {
+                self.claims_change_as_they_differ(before.users.get(&id), id);
                 self.record(id, events);
                 if !is_another_each_time(&command) {
                     self.ask_again(id, command);
@@ -319,6 +320,18 @@ impl Run {
                 assert!(told, "{error:?} says nothing");
             }
         }
+    }
+
+    /// Finding what changed without going through all claims finds the same.
+    fn claims_change_as_they_differ(&self, before: Option<&User>, id: UserId) {
+        let (before, after) = (
+            before.cloned().unwrap_or_default(),
+            &self.directory.users[&id],
+        );
+        let (old, new) = (before.claims(), after.claims());
+        let takes: BTreeSet<Held> = new.difference(&old).cloned().collect();
+        let releases: BTreeSet<Held> = old.difference(&new).cloned().collect();
+        assert_eq!(before.claim_changes(after), (takes, releases));
     }
 
     /// Repeating a command adds nothing.

@@ -45,6 +45,14 @@ pub trait Claimant:
     /// Every claim it holds as it is now.
     fn claims(&self) -> BTreeSet<Held>;
 
+    /// The claims it holds as it will be and not as it is now, and those it holds now and then no more. Who holds a great
+    /// many tells the two apart without going through all of them.
+    fn claim_changes(&self, after: &Self) -> (BTreeSet<Held>, BTreeSet<Held>) {
+        let (before, after) = (self.claims(), after.claims());
+        let takes = after.difference(&before).cloned().collect();
+        (takes, before.difference(&after).cloned().collect())
+    }
+
     /// The refusal that a requirement of this aggregate turns into when it does not hold at the commit.
     /// None: what was decided rests on something that has changed since, so it must be decided anew.
     fn refusal_of(requires: &Requires, holders: &Holders) -> Option<Self::Error>;
@@ -108,12 +116,11 @@ impl<A: Claimant> Decision<A> {
         for event in &events {
             after.apply(Recorded::at(event.clone(), ctx.now));
         }
-        let (before, held) = (aggregate.claims(), after.claims());
-        let takes: Vec<Held> = held.difference(&before).cloned().collect();
-        let releases = before
-            .difference(&held)
+        let (takes, releases) = aggregate.claim_changes(&after);
+        let takes: Vec<Held> = takes.into_iter().collect();
+        let releases = releases
+            .into_iter()
             .filter(|held| !held.claim.is_kept_for_good())
-            .cloned()
             .collect();
         let login = ctx.account.settings().login;
         let exclusive = takes

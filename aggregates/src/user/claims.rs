@@ -18,7 +18,14 @@ impl Claimant for User {
             claim,
             owner: owner.clone(),
         };
-        person.claims().into_iter().map(held).collect()
+        let mut claims = person.claims();
+        let reviewed = person.involvements.reviews_open().iter();
+        claims.extend(reviewed.map(|(invoice, _)| Claim::Reviewer(invoice.clone())));
+        claims.into_iter().map(held).collect()
+    }
+
+    fn claim_changes(&self, after: &Self) -> (BTreeSet<Held>, BTreeSet<Held>) {
+        (after.claims_beyond(self), self.claims_beyond(after))
     }
 
     fn refusal_of(requires: &Requires, _holders: &Holders) -> Option<UserError> {
@@ -45,7 +52,35 @@ impl Claimant for User {
     }
 }
 
+impl User {
+    /// The claims it holds and the other, which is the same user at another time, does not.
+    fn claims_beyond(&self, other: &Self) -> BTreeSet<Held> {
+        let Some(person) = self.person() else {
+            return BTreeSet::new();
+        };
+        let Some(other) = other.person() else {
+            return self.claims();
+        };
+        let theirs: BTreeSet<Claim> = other.claims().into_iter().collect();
+        let own = person.claims().into_iter();
+        let own = own.filter(|claim| !theirs.contains(claim));
+        let reviews = person
+            .involvements
+            .reviews_open()
+            .difference(other.involvements.reviews_open())
+            .filter(|(invoice, _)| !other.involvements.has_open_review(invoice))
+            .map(|(invoice, _)| Claim::Reviewer(invoice.clone()));
+        let owner = person.id.to_string();
+        let held = |claim| Held {
+            claim,
+            owner: owner.clone(),
+        };
+        own.chain(reviews).map(held).collect()
+    }
+}
+
 impl Person {
+    /// What it holds but for the invoices it reviewed, which may be a great many.
     fn claims(&self) -> Vec<Claim> {
         let mut claims = Vec::new();
         claims.extend(
@@ -68,8 +103,6 @@ impl Person {
         }
         self.claim_companies(&mut claims);
         self.claim_catalogue(&mut claims);
-        let reviewed = self.involvements.reviews_open().iter();
-        claims.extend(reviewed.map(|(invoice, _)| Claim::Reviewer(invoice.clone())));
         claims
     }
 

@@ -6,7 +6,6 @@
 mod invoices;
 mod links;
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +22,7 @@ pub use links::{
 };
 
 use super::Blocker;
-use crate::domain::InvoiceKey;
+use crate::domain::{InvoiceKey, SharedSet};
 use crate::values::{CompanyId, FlowTemplateId, ReferenceId};
 
 /// What a user did with an invoice.
@@ -44,38 +43,38 @@ impl fmt::Display for ReviewKind {
     }
 }
 
-/// The involvements of a user. Of settled reviews only a digest is kept, to know a repeated report.
+/// The involvements of a user, which may be a great many. Of settled reviews only a digest is kept, to know a repeated report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Involvements {
-    queued: BTreeSet<InvoiceKey>,
-    references: BTreeSet<(CompanyId, ReferenceId)>,
-    flow_templates: BTreeSet<(CompanyId, FlowTemplateId)>,
-    reviews_open: BTreeSet<(InvoiceKey, ReviewKind)>,
-    reviews_settled: BTreeSet<(Uuid, ReviewKind)>,
+    queued: SharedSet<InvoiceKey>,
+    references: SharedSet<(CompanyId, ReferenceId)>,
+    flow_templates: SharedSet<(CompanyId, FlowTemplateId)>,
+    reviews_open: SharedSet<(InvoiceKey, ReviewKind)>,
+    reviews_settled: SharedSet<(Uuid, ReviewKind)>,
 }
 
 impl Involvements {
     /// The invoices in its personal queue.
     #[must_use]
-    pub const fn queued(&self) -> &BTreeSet<InvoiceKey> {
+    pub const fn queued(&self) -> &SharedSet<InvoiceKey> {
         &self.queued
     }
 
     /// The references linked to it.
     #[must_use]
-    pub const fn references(&self) -> &BTreeSet<(CompanyId, ReferenceId)> {
+    pub const fn references(&self) -> &SharedSet<(CompanyId, ReferenceId)> {
         &self.references
     }
 
     /// The flow templates linked to it.
     #[must_use]
-    pub const fn flow_templates(&self) -> &BTreeSet<(CompanyId, FlowTemplateId)> {
+    pub const fn flow_templates(&self) -> &SharedSet<(CompanyId, FlowTemplateId)> {
         &self.flow_templates
     }
 
     /// What it did with invoices that are not settled.
     #[must_use]
-    pub const fn reviews_open(&self) -> &BTreeSet<(InvoiceKey, ReviewKind)> {
+    pub const fn reviews_open(&self) -> &SharedSet<(InvoiceKey, ReviewKind)> {
         &self.reviews_open
     }
 

@@ -138,7 +138,8 @@ impl Involvements {
             || self.reviews_settled.contains(&(invoice.digest(), kind))
     }
 
-    fn has_open_review(&self, invoice: &InvoiceKey) -> bool {
+    /// Whether it reviewed or attested the invoice, and that is not settled.
+    pub(in crate::user) fn has_open_review(&self, invoice: &InvoiceKey) -> bool {
         [ReviewKind::Reviewed, ReviewKind::Attested]
             .into_iter()
             .any(|kind| self.reviews_open.contains(&(invoice.clone(), kind)))
