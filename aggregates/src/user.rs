@@ -282,6 +282,15 @@ impl User {
 }
 
 impl UserEvent {
+    /// Whether it moves the time from which sessions are valid, so that those which began before are over (R41).
+    #[must_use]
+    pub const fn ends_sessions(&self) -> bool {
+        matches!(
+            self,
+            Self::UserDeactivated(_) | Self::UserLocked(_) | Self::UserDeleted(_)
+        )
+    }
+
     /// Whether another service reported it: it tells of the user's work and changes nothing of the user.
     #[must_use]
     pub const fn is_involvement(&self) -> bool {

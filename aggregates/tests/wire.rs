@@ -150,6 +150,32 @@ fn r62_every_event_is_read_and_applied_when_its_personal_data_is_erased() {
 }
 
 #[test]
+fn r41_the_events_that_end_sessions_are_those_that_move_the_time_from_which_they_are_valid() {
+    let at = |text: &str| text.parse().unwrap();
+    let (created_at, later) = (at("2026-10-14T12:00:00Z"), at("2026-10-14T13:00:00Z"));
+    let (.., payload) = stored()
+        .into_iter()
+        .find(|(name, ..)| name == "UserCreated")
+        .unwrap();
+    let mut created = User::default();
+    let event = read::<User, UserEvent>("UserCreated", "1", payload).event;
+    created.apply(Recorded::at(event, created_at));
+    for (name, version, payload) in stored() {
+        if !UserEvent::NAMES.contains(&name.as_str()) || name == "UserCreated" {
+            continue;
+        }
+        let event = read::<User, UserEvent>(&name, &version, payload).event;
+        let ends = event.ends_sessions();
+        let mut user = created.clone();
+        user.apply(Recorded::at(event, later));
+        let moved = user
+            .person()
+            .is_none_or(|person| person.sessions_valid_from() == later);
+        assert_eq!(ends, moved, "{name}");
+    }
+}
+
+#[test]
 fn the_time_is_read_beside_the_event_and_never_written() {
     let (.., payload) = stored()
         .into_iter()

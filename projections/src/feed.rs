@@ -57,7 +57,8 @@ impl Feed {
         }
     }
 
-    async fn read(&self, after: u64) -> Result<Vec<Arc<Folded>>, StoreError> {
+    /// The next whole commits after a position, as far as there are any.
+    pub(crate) async fn read(&self, after: u64) -> Result<Vec<Arc<Folded>>, StoreError> {
         let mut tail = self.tail.lock().await;
         if after < tail.after {
             drop(tail);

@@ -9,6 +9,7 @@
 //! * Nothing of an erased person stays in a file or its write-ahead log.
 
 mod audit;
+mod changes;
 mod columns;
 mod deadlines;
 mod event;
@@ -26,6 +27,7 @@ mod view;
 mod views;
 
 pub use audit::{AuditTrail, ListTrail, Subject, TrailRow};
+pub use changes::{Changed, UserChanged, UserChanges};
 pub use deadlines::{Deadline, Deadlines, Ends};
 pub use invitations::{
     InvitationKey, InvitationRow, InvitationStatus, Invitations, ListInvitations,

@@ -140,13 +140,19 @@ impl Reading {
     }
 
     async fn arrive(&self, freshness: Freshness) -> Result<u64, ReadError> {
-        let head = self.log.head().await.map_err(ReadError::Log)?;
         let wanted = match freshness {
-            Freshness::AtLeast(wanted) if wanted > head => {
-                return Err(ReadError::BeyondHead { wanted, head });
+            // What this process has heard of is there; only what it has not must be asked for.
+            Freshness::AtLeast(wanted) if wanted <= *self.log.moved().borrow() => wanted,
+            Freshness::AtLeast(wanted) => {
+                let head = self.log.head().await.map_err(ReadError::Log)?;
+                if wanted > head {
+                    return Err(ReadError::BeyondHead { wanted, head });
+                }
+                wanted
             }
-            Freshness::AtLeast(wanted) => wanted,
-            Freshness::Latest | Freshness::Fastest => head,
+            Freshness::Latest | Freshness::Fastest => {
+                self.log.head().await.map_err(ReadError::Log)?
+            }
         };
         self.want(wanted);
         let mut standing = self.standing.clone();

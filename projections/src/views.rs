@@ -4,11 +4,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rollbook_aggregates::values::AccountId;
 use rollbook_eventstore::{Log, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::audit::{AuditTrail, AuditView};
+use crate::changes::UserChanges;
 use crate::deadlines::{DeadlineView, Deadlines};
 use crate::feed::Feed;
 use crate::file::{ViewFile, path};
@@ -92,6 +94,7 @@ pub struct Views(Arc<Inner>);
 
 struct Inner {
     log: Log,
+    feed: Arc<Feed>,
     users: Users,
     accounts: Accounts,
     supervisors: Supervisors,
@@ -157,6 +160,7 @@ impl Views {
             audit: AuditTrail::new(opening.open::<AuditView>().await?),
             deadlines: Deadlines::new(opening.open::<DeadlineView>().await?),
             log: opening.log,
+            feed: opening.feed,
             followed: opening.followed,
             followers: Mutex::new(opening.followers),
             end: opening.end,
@@ -231,6 +235,13 @@ impl Views {
     #[must_use]
     pub fn deadlines(&self) -> &Deadlines {
         &self.0.deadlines
+    }
+
+    /// What happens to the users of an account, or of all accounts, behind a position.
+    #[must_use]
+    pub fn user_changes(&self, account: Option<AccountId>, position: u64) -> UserChanges {
+        let Inner { log, feed, .. } = &*self.0;
+        UserChanges::new(log.clone(), Arc::clone(feed), account, position)
     }
 
     /// How each view stands.

@@ -60,6 +60,8 @@ access! {
         AddUserCompanies: [Administrator],
         RemoveUserCompanies: [Administrator],
         UpdateUserCompany: [Administrator],
+        ImportUsers: [Administrator],
+        WatchUsers: [Administrator, Service],
     }
     InvitationService {
         InviteUsers: [Administrator],

@@ -28,8 +28,8 @@ pub use invitation::{
 };
 pub use involvement::{ToInvoice, involvement, reviewer};
 pub use user::{
-    ListedUsers, NewUser, ToUser, UserKeyword, blocker, create_user, deleted_user, denial,
-    user_from_row, user_from_state, user_now,
+    ImportOf, ImportRow, ListedUsers, NewUser, ToUser, UserKeyword, WatchedUsers, blocker, change,
+    create_user, deleted_user, denial, import_refusal, user_from_row, user_from_state, user_now,
 };
 
 /// A time as the contract has it.

@@ -114,6 +114,14 @@ impl Failure {
         self
     }
 
+    /// Says what stands against it.
+    #[must_use]
+    pub fn violating(mut self, kind: &str, subject: impl fmt::Display, description: &str) -> Self {
+        let violation = PreconditionViolation::new(kind, subject.to_string(), description);
+        self.0.preconditions.push(violation);
+        self
+    }
+
     /// Adds a fact for machines.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
@@ -138,6 +146,18 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// The malformed fields.
+    #[must_use]
+    pub fn fields(&self) -> &[FieldViolation] {
+        &self.0.fields
+    }
+
+    /// What stands against the call.
+    #[must_use]
+    pub fn violations(&self) -> &[PreconditionViolation] {
+        &self.0.preconditions
     }
 
     fn log_unavailable(cause: &dyn std::error::Error) -> Self {
@@ -293,7 +313,7 @@ const fn code_of(reason: ErrorReason) -> Code {
         }
         ErrorReason::LogCorrupt => Code::DataLoss,
         ErrorReason::DeadlinePassed => Code::DeadlineExceeded,
-        ErrorReason::HashingBusy => Code::ResourceExhausted,
+        ErrorReason::HashingBusy | ErrorReason::WatcherTooSlow => Code::ResourceExhausted,
         ErrorReason::MethodUnknown => Code::Unimplemented,
         ErrorReason::AccountNotFound
         | ErrorReason::UserNotFound

@@ -5,6 +5,7 @@ mod history;
 mod invitations;
 mod involvements;
 mod operations;
+mod streaming;
 mod users;
 
 use std::sync::Arc;
@@ -75,7 +76,7 @@ in_account! {
     DeleteUserRequest CheckUserDeletionRequest CheckAccessRequest ActivateUserRequest
     DeactivateUserRequest LockUserRequest UnlockUserRequest SetUserRolesRequest
     SetUserPermissionsRequest AddUserCompaniesRequest RemoveUserCompaniesRequest
-    UpdateUserCompanyRequest
+    UpdateUserCompanyRequest WatchUsersRequest
     InviteUsersRequest GetInvitationRequest ListInvitationsRequest ResendInvitationRequest
     DeleteInvitationRequest
     ReportInvoiceQueuedRequest ReportInvoiceDequeuedRequest ReportInvoiceReviewedRequest

@@ -4,11 +4,13 @@
 //! and reasons, never personal data.
 
 mod accounts;
+mod import;
 mod invitations;
 mod invoices;
 mod users;
 
 pub use accounts::{AccountOutcome, CreateAccountPlan, OnAccount};
+pub use import::{ImportRowPlan, Signatures, unfit_supervisors};
 pub use invitations::{
     AcceptPlan, InvitationOutcome, InviteOutcome, InvitePlan, OnInvitation, ResendPlan,
 };

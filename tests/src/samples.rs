@@ -408,6 +408,15 @@ impl World {
                 }
             )
             .encode_to_vec(),
+            "ImportUsers" => pb::ImportUsersRequest {
+                header: Some(pb::ImportHeader {
+                    account_id: t.account_id.clone(),
+                    command: None,
+                }),
+                rows: Vec::new(),
+            }
+            .encode_to_vec(),
+            "WatchUsers" => ask!(t, WatchUsersRequest {}).encode_to_vec(),
             "DeleteUser" => ask!(t, DeleteUserRequest { user_id }).encode_to_vec(),
             "ActivateUser" => ask!(t, ActivateUserRequest { user_id }).encode_to_vec(),
             "DeactivateUser" => ask!(t, DeactivateUserRequest { user_id }).encode_to_vec(),

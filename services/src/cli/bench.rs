@@ -5,12 +5,14 @@ use clap::{Args, Subcommand};
 use super::problem::Problem;
 
 mod commands;
+mod import;
 mod load;
 mod ours;
 mod postgres;
 mod report;
 mod scratch;
 mod stock;
+mod watch;
 
 /// Measures the service.
 #[derive(Args, Debug)]
@@ -26,12 +28,18 @@ pub struct BenchArgs {
 enum BenchCommand {
     /// Durable commands a second through gRPC, beside stock postgres-es and sqlite-es; the default
     Commands(commands::CommandsFlags),
+    /// Rows a second of an import, without passwords
+    Import(import::ImportFlags),
+    /// How long it takes until watchers are told that sessions ended
+    Watch(watch::WatchFlags),
 }
 
 /// Runs a measurement and prints its table.
 pub async fn run(args: BenchArgs) -> Result<(), Problem> {
     match args.command {
         Some(BenchCommand::Commands(flags)) => commands::run(flags).await,
+        Some(BenchCommand::Import(flags)) => import::run(flags).await,
+        Some(BenchCommand::Watch(flags)) => watch::run(flags).await,
         None => commands::run(args.commands).await,
     }
 }

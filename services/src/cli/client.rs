@@ -191,6 +191,17 @@ impl Client {
             .max_decoding_message_size(LARGEST_ANSWER)
     }
 
+    /// Calls of the user service that may take as long as they will.
+    #[must_use]
+    pub fn users_without_deadline(&self) -> UserServiceClient<Authorised> {
+        let bearer = Bearer {
+            deadline: None,
+            ..self.bearer.clone()
+        };
+        UserServiceClient::with_interceptor(self.channel.clone(), bearer)
+            .max_decoding_message_size(LARGEST_ANSWER)
+    }
+
     /// Calls of the invitation service.
     #[must_use]
     pub fn invitations(&self) -> InvitationServiceClient<Authorised> {

@@ -197,6 +197,61 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn users_are_imported_and_watched_from_the_command_line() {
+    let office = Office::open().await;
+    office.write(
+        "people.csv",
+        "signature,first_name,last_name,email,company,role,supervisor,welcome\n\
+         EVA,Eva,Ek,eva@acme.example,North,clerk,ADA,yes\n\
+         FIA,Fia,Ek,fia@acme.example,North;South,clerk,,yes\n\
+         GUN,Gun,Ek,gun@acme.example,South,,fia,yes\n",
+    );
+    office.write(
+        "more.ndjson",
+        r#"{"user": {"signature": "HUGO", "first_name": "Hugo", "last_name": "Ek", "email": "hugo@acme.example"}}"#,
+    );
+    office
+        .all(
+            "administrator",
+            "user import {people.csv} --validate-only
+             user import {people.csv} --request-id 01890000-0000-7000-8000-000000000002
+             user import {people.csv} --request-id 01890000-0000-7000-8000-000000000002 --json
+             user import {more.ndjson} --welcome --json
+             user watch --from-position 0 --once
+             user watch --from-position 0 --once --sessions-ended-only --json",
+        )
+        .await;
+    office.write(
+        "bad.csv",
+        "signature,first_name,last_name,email,company,active,welcome\n\
+         INA,Ina,Ek,ina@acme.example,Nowhere,,yes\n\
+         IVA,Iva,Ek,not an address,,,yes\n\
+         IDA,Ida,Ek,ida@acme.example,North,no,yes\n\
+         EVA,Eva,Ek,eva2@acme.example,,,yes\n",
+    );
+    let refused = office
+        .types(
+            "administrator",
+            "user import {bad.csv} --report {report.csv}",
+        )
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("3 rows refused"), "{refused}");
+    let report = fs::read_to_string(office.path("report.csv")).unwrap();
+    for told in [
+        "company,active,welcome,reason,problem",
+        "INA,Ina,Ek,ina@acme.example,Nowhere,,yes,MALFORMED,user.companies: the account has no company `Nowhere`",
+        "IVA,Iva,Ek,not an address,,,yes,MALFORMED,user.email",
+        "EVA,Eva,Ek,eva2@acme.example,,,yes,SIGNATURE_TAKEN",
+    ] {
+        assert!(report.contains(told), "{told} is not in {report}");
+    }
+    assert_eq!(report.lines().count(), 4, "{report}");
+    office.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_line() {
     let office = Office::open().await;
     let client = office.client("administrator").await;

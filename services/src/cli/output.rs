@@ -8,8 +8,9 @@ use std::{
 
 use chrono::DateTime;
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::ProgressBar;
 use prost::{Message, Name};
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use rollbook_proto::v1::DESCRIPTORS;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
@@ -32,6 +33,20 @@ impl Output {
     #[must_use]
     pub fn is_json(self) -> bool {
         self.json
+    }
+
+    /// Prints one of many answers as a line of JSON, above a bar that shows progress; nothing for people.
+    pub fn show_if_json<M: Message + Name>(
+        self,
+        answer: impl FnOnce() -> M,
+        progress: &ProgressBar,
+    ) -> Result<(), Problem> {
+        if self.json {
+            let text = json(&answer(), CompactFormatter)?;
+            progress.suspend(|| print(&text))
+        } else {
+            Ok(())
+        }
     }
 
     /// Prints an answer as one JSON document, or as the text that is made of it.
@@ -72,15 +87,10 @@ pub fn print(text: &str) -> Result<(), Problem> {
 
 /// A message as JSON: the names of the contract in its order, every field, numbers as numbers, times as RFC 3339.
 fn json<M: Message + Name>(message: &M, form: impl Formatter) -> Result<String, Problem> {
-    static CONTRACT: LazyLock<Result<DescriptorPool, prost_reflect::DescriptorError>> =
-        LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS));
     fn failed(source: impl Into<Box<dyn Error + Send + Sync>>) -> Problem {
         Problem::failed("print the answer as JSON", source)
     }
-    let contract = CONTRACT.as_ref().map_err(failed)?;
-    let descriptor = contract
-        .get_message_by_name(&M::full_name())
-        .ok_or_else(|| failed(format!("{} is not in the contract", M::full_name())))?;
+    let descriptor = descriptor::<M>().map_err(failed)?;
     let dynamic =
         DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).map_err(failed)?;
     let options = SerializeOptions::new()
@@ -93,6 +103,23 @@ fn json<M: Message + Name>(message: &M, form: impl Formatter) -> Result<String, 
         .serialize_with_options(&mut serializer, &options)
         .map_err(failed)?;
     String::from_utf8(text).map_err(failed)
+}
+
+/// What the contract says of a message.
+fn descriptor<M: Name>() -> Result<MessageDescriptor, String> {
+    static CONTRACT: LazyLock<Result<DescriptorPool, prost_reflect::DescriptorError>> =
+        LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS));
+    let contract = CONTRACT.as_ref().map_err(ToString::to_string)?;
+    contract
+        .get_message_by_name(&M::full_name())
+        .ok_or_else(|| format!("{} is not in the contract", M::full_name()))
+}
+
+/// Reads a message from JSON with the names of the contract; says what is wrong with it.
+pub fn from_json<M: Message + Name + Default>(value: serde_json::Value) -> Result<M, String> {
+    let read = DynamicMessage::deserialize(descriptor::<M>()?, value);
+    let read = read.map_err(|error| error.to_string())?;
+    read.transcode_to().map_err(|error| error.to_string())
 }
 
 /// A table with a heading, fitted to the terminal.

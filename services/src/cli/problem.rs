@@ -241,6 +241,7 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::UserStillNeeded => {
             Some("settle these first; `rollbook user check-deletion USER` tells what is left")
         }
+        R::WatcherTooSlow => Some("read faster, and go on from the last position"),
         R::LastAdministrator => Some("make another user an active administrator first"),
         R::ModuleAdministratorOnly => {
             Some("make the user an administrator, or leave the module out")

@@ -14,11 +14,13 @@ use super::{
 };
 
 mod create;
+mod import;
 mod links;
 mod profile;
 mod read;
 mod sets;
 mod supervisors;
+mod watch;
 
 pub use create::{Person, Rights};
 
@@ -69,6 +71,10 @@ enum UserCommand {
     RemoveCompanies(sets::RemoveCompanies),
     /// Change a user's properties in one company: what is given, and nothing else
     Company(profile::ChangeCompany),
+    /// Create many users out of a file
+    Import(import::Import),
+    /// See what happens to users, as it happens
+    Watch(watch::Watch),
 }
 
 /// A command about one user that takes nothing else.
@@ -102,6 +108,8 @@ pub async fn run(args: UserArgs) -> Result<(), Problem> {
         UserCommand::AddCompanies(add) => add.run(&client).await,
         UserCommand::RemoveCompanies(remove) => remove.run(&client).await,
         UserCommand::Company(company) => company.run(&client).await,
+        UserCommand::Import(import) => import.run(&client).await,
+        UserCommand::Watch(watch) => watch.run(&client).await,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Users on the wire.
 
 mod commands;
+mod import;
 mod profile;
+mod watch;
 
 use std::collections::BTreeSet;
 
@@ -22,8 +24,10 @@ use crate::failure::{Failure, Outcome};
 
 pub(super) use commands::permissions;
 pub use commands::{ToUser, create_user};
+pub use import::{ImportOf, ImportRow, import_refusal};
 pub use profile::NewUser;
 pub(super) use profile::{Identity, masked, user_type};
+pub use watch::{WatchedUsers, change};
 
 /// What names a user.
 pub enum UserKeyword {

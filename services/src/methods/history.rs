@@ -1,17 +1,14 @@
 //! `HistoryService`.
 
-use std::pin::Pin;
-
 use futures::{Stream, StreamExt as _};
 use prost::Message as _;
 use rollbook_aggregates::values::AccountId;
 use rollbook_eventstore::{Direction, Follow, ReadQuery, StoreError};
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::history_service_server::HistoryService;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::streaming::{Answers, Gone, Sender, send};
 use super::{Directory, may_enter};
 use crate::convert::{Disclose, Fields, direction, event, event_filter};
 use crate::failure::{Failure, Outcome};
@@ -20,8 +17,6 @@ use crate::page;
 
 /// How many events a message of a replay has at most.
 const EVENTS_IN_A_MESSAGE: usize = 1000;
-/// How many messages wait for a slow reader.
-const MESSAGES_WAITING: usize = 4;
 
 impl Directory {
     async fn page_of_events(
@@ -97,30 +92,11 @@ impl Directory {
             left: if limit == 0 { u64::MAX } else { limit },
             broken: None,
         };
-        let (sender, receiver) = mpsc::channel(MESSAGES_WAITING);
-        let expiry = (call.caller.expires_at - self.executor().clock.now())
-            .to_std()
-            .unwrap_or_default();
-        let stopping = self.stopping().clone();
-        tokio::spawn(async move {
-            let ended = tokio::select! {
-                () = messages.send(events, &sender) => return,
-                () = sender.closed() => return,
-                () = tokio::time::sleep(expiry) => {
-                    Failure::new(pb::ErrorReason::TokenInvalid, "the token has expired")
-                }
-                () = stopping.cancelled() => {
-                    Failure::new(pb::ErrorReason::LogUnavailable, "the service is stopping")
-                }
-            };
-            // Nobody is left to tell when the receiver is gone.
-            drop(sender.send(Err(ended.into())).await);
-        });
-        Ok(Box::pin(ReceiverStream::new(receiver)))
+        Ok(self.answers(&call, |sender| messages.send(events, sender)))
     }
 }
 
-type Replay = Pin<Box<dyn Stream<Item = Result<pb::ReplayEventsResponse, Status>> + Send>>;
+type Replay = Answers<pb::ReplayEventsResponse>;
 
 /// Turns a replay into messages.
 struct Messages {
@@ -135,21 +111,22 @@ impl Messages {
     async fn send(
         mut self,
         events: impl Stream<Item = Result<Follow, StoreError>> + Send,
-        sender: &mpsc::Sender<Result<pb::ReplayEventsResponse, Status>>,
-    ) {
+        sender: Sender<pb::ReplayEventsResponse>,
+    ) -> Outcome<()> {
         let mut chunks = Box::pin(events.ready_chunks(EVENTS_IN_A_MESSAGE));
         while let Some(chunk) = chunks.next().await {
             let message = self.message(chunk);
-            if sender.send(Ok(message)).await.is_err() || self.left == 0 {
-                return;
+            if let Err(Gone) = send(&sender, message).await {
+                return Ok(());
             }
             if let Some(error) = self.broken.take() {
-                let failure = Failure::from(error);
-                // Nobody is left to tell when the receiver is gone.
-                drop(sender.send(Err(failure.into())).await);
-                return;
+                return Err(error.into());
+            }
+            if self.left == 0 {
+                break;
             }
         }
+        Ok(())
     }
 
     fn message(&mut self, chunk: Vec<Result<Follow, StoreError>>) -> pb::ReplayEventsResponse {
@@ -190,7 +167,7 @@ fn may_see(call: &Call, filter: Option<&pb::EventFilter>) -> Outcome<()> {
     }
 }
 
-fn disclosure(call: &Call) -> Disclose {
+pub(super) fn disclosure(call: &Call) -> Disclose {
     if call.caller.personal_data {
         Disclose::Shown
     } else {

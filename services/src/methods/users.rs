@@ -1,7 +1,9 @@
 //! `UserService`.
 
+mod import;
 mod questions;
 mod supervisors;
+mod watch;
 
 use rollbook_aggregates::domain::Decide;
 use rollbook_aggregates::user::{
@@ -11,8 +13,9 @@ use rollbook_aggregates::user::{
 use rollbook_aggregates::values::UserId;
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::user_service_server::UserService;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
+use super::streaming::Answers;
 use super::{Arrived, Directory, InAccount, new_user_id, order};
 use crate::caller::Role;
 use crate::convert::{self, ToUser};
@@ -289,5 +292,23 @@ impl UserService for Directory {
         request: Request<pb::UpdateUserCompanyRequest>,
     ) -> Result<Response<pb::UpdateUserCompanyResponse>, Status> {
         changed!(self, request, UpdateUserCompany, UpdateUserCompanyResponse)
+    }
+
+    type ImportUsersStream = Answers<pb::ImportUsersResponse>;
+
+    async fn import_users(
+        &self,
+        request: Request<Streaming<pb::ImportUsersRequest>>,
+    ) -> Result<Response<Self::ImportUsersStream>, Status> {
+        Ok(Response::new(self.import(request).await?))
+    }
+
+    type WatchUsersStream = Answers<pb::WatchUsersResponse>;
+
+    async fn watch_users(
+        &self,
+        request: Request<pb::WatchUsersRequest>,
+    ) -> Result<Response<Self::WatchUsersStream>, Status> {
+        Ok(Response::new(self.watch(request).await?))
     }
 }

@@ -127,6 +127,21 @@ impl CreateUserPlan {
         self.hashed.keep(unit, self.user).await
     }
 
+    /// Stages it as the field `user` of a request.
+    pub(super) async fn stage_user(
+        &self,
+        unit: &mut Unit<'_>,
+        create: CreateUser,
+    ) -> Outcome<UserOutcome> {
+        self.stage(unit, create)
+            .await
+            .map_err(|failure| failure.within("user"))?;
+        Ok(UserOutcome {
+            user: self.user,
+            revision: unit.revision::<User>(&self.user.to_string()),
+        })
+    }
+
     /// The command, as it is for this unit of work.
     pub(super) fn create(&self, unit: &Unit<'_>) -> CreateUser {
         let executor = unit.executor();
@@ -144,12 +159,6 @@ impl Plan for CreateUserPlan {
     async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
         unit.account().await?;
         let create = self.create(unit);
-        self.stage(unit, create)
-            .await
-            .map_err(|failure| failure.within("user"))?;
-        Ok(UserOutcome {
-            user: self.user,
-            revision: unit.revision::<User>(&self.user.to_string()),
-        })
+        self.stage_user(unit, create).await
     }
 }

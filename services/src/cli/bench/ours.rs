@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{
         Mutex, PoisonError,
@@ -37,7 +37,8 @@ use crate::{
     },
 };
 
-const ACCOUNT: &str = "bench";
+/// The account that everything is done in.
+pub const ACCOUNT: &str = "bench";
 /// How many connections the callers share; one alone would wait for its own locks.
 const CONNECTIONS: usize = 8;
 
@@ -48,33 +49,39 @@ pub struct Ours {
     users: Mutex<Vec<String>>,
     made: AtomicU64,
     reached: AtomicU64,
+    keys: Keys,
+    administrator: String,
+    database: Option<String>,
     _process: Child,
-    _directory: Scratch,
+    directory: Scratch,
+}
+
+/// The keys that all server processes of a log share.
+struct Keys {
+    signing: String,
+    master: PathBuf,
+    token: PathBuf,
+}
+
+/// Another server process on the same database.
+pub struct Another {
+    /// The administrator, who calls it.
+    pub administrator: Client,
+    _process: Child,
 }
 
 impl Ours {
     /// Starts a server on the embedded log, or on a database.
     pub async fn start(database: Option<&str>) -> Result<Self, Problem> {
         let directory = Scratch::make("bench")?;
-        let signing_key =
-            caller::generate_key_pem().map_err(|source| Problem::failed("make a key", source))?;
-        let (process, server) = spawn(directory.path(), &signing_key, database).await?;
-        let token = |role, subject: &str| {
-            let account = (role == Role::Administrator).then(|| ACCOUNT.to_owned());
-            let caller = Caller {
-                role,
-                account,
-                subject: subject.to_owned(),
-                service: "bench".to_owned(),
-                scope: String::new(),
-            };
-            caller.mint(&signing_key, Duration::from_hours(12))
-        };
-        let operator = connect(&server, &token(Role::Operator, "bench")?).await?;
-        let administrator = token(Role::Administrator, &open_account(&operator).await?)?;
+        let keys = Keys::make(directory.path())?;
+        let (process, server) = spawn(&directory.path().join("data"), &keys, database).await?;
+        let operator = connect(&server, &keys.mint(Role::Operator, "bench")?).await?;
+        let administrator = open_account(&operator).await?;
+        let token = keys.mint(Role::Administrator, &administrator)?;
         let mut administrators = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            administrators.push(connect(&server, &administrator).await?);
+            administrators.push(connect(&server, &token).await?);
         }
         Ok(Self {
             administrators,
@@ -82,27 +89,52 @@ impl Ours {
             users: Mutex::default(),
             made: AtomicU64::new(0),
             reached: AtomicU64::new(0),
+            keys,
+            administrator,
+            database: database.map(str::to_owned),
             _process: process,
-            _directory: directory,
+            directory,
         })
     }
 
-    fn administrator(&self, caller: usize) -> &Client {
-        &self.administrators[caller % CONNECTIONS]
+    /// Starts another process on the same database.
+    pub async fn another(&self) -> Result<Another, Problem> {
+        let data = self.directory.path().join("another");
+        let (process, server) = spawn(&data, &self.keys, self.database.as_deref()).await?;
+        let token = self.keys.mint(Role::Administrator, &self.administrator)?;
+        Ok(Another {
+            administrator: connect(&server, &token).await?,
+            _process: process,
+        })
     }
 
-    async fn create_one(&self, caller: usize) -> Result<String, Problem> {
+    /// Somebody who is not there yet.
+    pub fn somebody(&self) -> NewUser {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let user = NewUser {
+        NewUser {
             signature: format!("S{number}"),
             first_name: "Åsa-Lena".to_owned(),
             last_name: "O'Brien Ångström".to_owned(),
             email: format!("s{number}@bench.example"),
             ..NewUser::default()
-        };
+        }
+    }
+
+    /// The views are to show what was committed up to here.
+    pub fn reached(&self, position: u64) {
+        self.reached.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// The administrator, as one of the callers.
+    pub fn administrator(&self, caller: usize) -> &Client {
+        &self.administrators[caller % CONNECTIONS]
+    }
+
+    /// Creates a user and answers its id.
+    pub async fn create_one(&self, caller: usize) -> Result<String, Problem> {
         let request = CreateUserRequest {
             account_id: ACCOUNT.to_owned(),
-            user: Some(user),
+            user: Some(self.somebody()),
             command: Some(because("")),
         };
         let answer = self
@@ -111,7 +143,7 @@ impl Ours {
             .create_user(request)
             .await?
             .into_inner();
-        self.reached.fetch_max(answer.position, Ordering::Relaxed);
+        self.reached(answer.position);
         Ok(answer.user.unwrap_or_default().user_id)
     }
 }
@@ -153,7 +185,7 @@ impl Side for Ours {
             .update_user(request)
             .await?
             .into_inner();
-        self.reached.fetch_max(answer.position, Ordering::Relaxed);
+        self.reached(answer.position);
         Ok(())
     }
 
@@ -233,36 +265,59 @@ async fn open_account(operator: &Client) -> Result<String, Problem> {
     Ok(answer.administrator.unwrap_or_default().user_id)
 }
 
-/// Starts `rollbook serve` with keys of its own and waits for the line that tells its address.
+impl Keys {
+    /// Makes keys of their own in a directory.
+    fn make(directory: &Path) -> Result<Self, Problem> {
+        let keys = Self {
+            signing: caller::generate_key_pem()
+                .map_err(|source| Problem::failed("make a key", source))?,
+            master: directory.join("bench-master.key"),
+            token: directory.join("bench-token.pub.pem"),
+        };
+        MasterKey::generate()
+            .write_new(&keys.master)
+            .map_err(|source| Problem::failed("make a master key", source))?;
+        let minter = Minter::from_pem(&keys.signing)
+            .map_err(|source| Problem::failed("make a key for tokens", source))?;
+        std::fs::write(&keys.token, minter.public_pem()).map_err(|source| Problem::File {
+            action: "write",
+            path: keys.token.clone(),
+            source,
+        })?;
+        Ok(keys)
+    }
+
+    fn mint(&self, role: Role, subject: &str) -> Result<String, Problem> {
+        let account = (role == Role::Administrator).then(|| ACCOUNT.to_owned());
+        let caller = Caller {
+            role,
+            account,
+            subject: subject.to_owned(),
+            service: "bench".to_owned(),
+            scope: String::new(),
+        };
+        caller.mint(&self.signing, Duration::from_hours(12))
+    }
+}
+
+/// Starts `rollbook serve` and waits for the line that tells its address.
 async fn spawn(
-    directory: &Path,
-    signing_key: &str,
+    data: &Path,
+    keys: &Keys,
     database: Option<&str>,
 ) -> Result<(Child, String), Problem> {
-    let master_key = directory.join("bench-master.key");
-    MasterKey::generate()
-        .write_new(&master_key)
-        .map_err(|source| Problem::failed("make a master key", source))?;
-    let token_key = directory.join("bench-token.pub.pem");
-    let minter = Minter::from_pem(signing_key)
-        .map_err(|source| Problem::failed("make a key for tokens", source))?;
-    std::fs::write(&token_key, minter.public_pem()).map_err(|source| Problem::File {
-        action: "write",
-        path: token_key.clone(),
-        source,
-    })?;
     let program = env::current_exe()?;
     let mut command = Command::new(program);
     command
         .env_clear()
         .arg("serve")
         .args(["--listen", "127.0.0.1:0", "--log", "warn"]);
-    command.arg("--data-dir").arg(directory.join("data"));
+    command.arg("--data-dir").arg(data);
     command
         .arg("--master-key-file")
-        .arg(&master_key)
+        .arg(&keys.master)
         .arg("--token-key-file")
-        .arg(&token_key);
+        .arg(&keys.token);
     if let Some(url) = database {
         command
             .env("ROLLBOOK_DATABASE_URL", url)

@@ -92,7 +92,7 @@ fn middle(mut figures: Vec<f64>) -> f64 {
     }
 }
 
-fn millis(wait: Duration) -> String {
+pub fn millis(wait: Duration) -> String {
     format!("{:.2} ms", wait.as_secs_f64() * 1000.0)
 }
 

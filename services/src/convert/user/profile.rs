@@ -109,6 +109,24 @@ impl NewUser {
         })
     }
 
+    /// Its short code.
+    #[must_use]
+    pub const fn signature(&self) -> &Signature {
+        &self.identity.signature
+    }
+
+    /// Its e-mail address.
+    #[must_use]
+    pub const fn email(&self) -> &EmailAddress {
+        &self.identity.email
+    }
+
+    /// Whether it may sign in.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        self.active
+    }
+
     /// The command that creates it.
     #[must_use]
     pub fn create(&self, user_id: UserId, welcome: Option<Link>) -> CreateUser {
