@@ -287,7 +287,15 @@ impl UserEvent {
     pub const fn ends_sessions(&self) -> bool {
         matches!(
             self,
-            Self::UserDeactivated(_) | Self::UserLocked(_) | Self::UserDeleted(_)
+            Self::UserDeactivated(_)
+                | Self::UserLocked(_)
+                | Self::UserAutoLocked(_)
+                | Self::UserDeleted(_)
+                | Self::PasswordSet(_)
+                | Self::PasswordChanged(_)
+                | Self::PasswordResetCompleted(_)
+                | Self::WelcomeCompleted(_)
+                | Self::SessionsRevoked(_)
         )
     }
 

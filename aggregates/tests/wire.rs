@@ -158,13 +158,13 @@ fn r41_the_events_that_end_sessions_are_those_that_move_the_time_from_which_they
         .find(|(name, ..)| name == "UserCreated")
         .unwrap();
     let mut created = User::default();
-    let event = read::<User, UserEvent>("UserCreated", "1", payload).event;
+    let event = read::<UserEvent>(User::TYPE, "UserCreated", "1", payload).event;
     created.apply(Recorded::at(event, created_at));
     for (name, version, payload) in stored() {
         if !UserEvent::NAMES.contains(&name.as_str()) || name == "UserCreated" {
             continue;
         }
-        let event = read::<User, UserEvent>(&name, &version, payload).event;
+        let event = read::<UserEvent>(User::TYPE, &name, &version, payload).event;
         let ends = event.ends_sessions();
         let mut user = created.clone();
         user.apply(Recorded::at(event, later));

@@ -194,6 +194,7 @@ impl UserChanges {
             | Content::Account(_)
             | Content::Invitation(..)
             | Content::Invoice(_)
+            | Content::SignIn(..)
             | Content::Other => return Ok(None),
         };
         let wanted = self.account.as_ref().map(AccountId::as_str);
