@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use chrono::Duration;
 
+use crate::access::{Access, AccessError, AccessEvent, AccessKey, EraseAccess};
 use crate::account::{Account, AccountError};
 use crate::domain::{
     Actor, Claim, Claimant, Context, Decide, Decision, Facts, Held, Holders, InvoiceKey, Reads,
@@ -15,14 +16,15 @@ use crate::domain::{
 use crate::invitation::{Invitation, InvitationError, InviteUser};
 use crate::invoice::{Invoice, InvoiceError};
 use crate::samples::{account, dawn};
-use crate::user::{SettleInvoice, User, UserError, UserEvent};
-use crate::values::{InvitationId, UserId};
+use crate::user::{DeleteUser, SettleInvoice, User, UserError, UserEvent};
+use crate::values::{AccountId, InvitationId, UserId};
 
 /// One account with all that is in it.
 #[derive(Clone, Debug)]
 pub struct Directory {
     pub account: Account,
     pub users: BTreeMap<UserId, User>,
+    pub accesses: BTreeMap<AccessKey, Access>,
     pub invitations: BTreeMap<InvitationId, Invitation>,
     pub invoices: BTreeMap<InvoiceKey, Invoice>,
     pub held: BTreeSet<Held>,
@@ -34,6 +36,7 @@ impl Default for Directory {
         Self {
             account: account(),
             users: BTreeMap::new(),
+            accesses: BTreeMap::new(),
             invitations: BTreeMap::new(),
             invoices: BTreeMap::new(),
             held: BTreeSet::new(),
@@ -60,6 +63,9 @@ impl Directory {
                 facts.insert_user(id, Arc::new(user.clone()));
             }
         }
+        for id in reads.accesses_of {
+            facts.insert_accesses(id, self.accesses_of(id));
+        }
         for claim in reads.claims {
             let holders = self.holders(&claim);
             facts.insert_holders(claim, holders);
@@ -70,6 +76,43 @@ impl Directory {
             }
         }
         facts
+    }
+
+    /// Every access of a user to other accounts, as its claims name them.
+    fn accesses_of(&self, user_id: UserId) -> Vec<Arc<Access>> {
+        let owners = self.holders(&Claim::ExternalAccess(user_id)).owners;
+        let keys = owners.iter().map(|account| AccessKey {
+            account_id: AccountId::parse(account).unwrap(),
+            user_id,
+        });
+        keys.map(|key| Arc::new(self.accesses[&key].clone()))
+            .collect()
+    }
+
+    /// Runs a command of an access; answers its events.
+    pub fn access<C: Decide<Aggregate = Access>>(
+        &mut self,
+        actor: &Actor,
+        key: &AccessKey,
+        command: C,
+    ) -> Result<Vec<AccessEvent>, AccessError> {
+        let before = self.accesses.get(key).cloned().unwrap_or_default();
+        let mut decision = self.ask(actor, &before, command)?;
+        self.commit_claims(&decision);
+        let after = decision.after.take().map_or(before, |after| *after);
+        self.accesses.insert(key.clone(), after);
+        Ok(happened(decision))
+    }
+
+    /// Deletes a user and erases its accesses, in one commit.
+    pub fn delete(&mut self, actor: &Actor, id: UserId) -> Result<Vec<UserEvent>, UserError> {
+        let accesses = self.accesses_of(id);
+        let events = self.user(actor, id, DeleteUser)?;
+        for key in accesses.iter().filter_map(|access| access.key()) {
+            let erased = self.access(actor, key, EraseAccess).unwrap();
+            assert!(!erased.is_empty(), "an access is erased");
+        }
+        Ok(events)
     }
 
     /// Decides, and judges what the decision requires as the store would.
@@ -149,11 +192,7 @@ impl Directory {
         self.commit_claims(&decision);
         self.users
             .insert(id, decision.after.take().map_or(before, |after| *after));
-        Ok(decision
-            .events
-            .into_iter()
-            .map(|recorded| recorded.event)
-            .collect())
+        Ok(happened(decision))
     }
 
     /// Runs a command of the account.
@@ -230,12 +269,27 @@ impl Directory {
                 invoice_id: key.invoice_id.clone(),
                 settlement: after.settlement().unwrap(),
             };
-            let released = self.user(actor, UserId::parse(&owner).unwrap(), settle);
-            assert_eq!(released.unwrap().len(), 1, "a reviewer is released");
+            let user_id = UserId::parse(&owner).unwrap();
+            let released = if self.users[&user_id].account_id() == self.account.id() {
+                self.user(actor, user_id, settle).unwrap().len()
+            } else {
+                let key = AccessKey {
+                    account_id: self.account.id().unwrap().clone(),
+                    user_id,
+                };
+                let settle = crate::access::OfAccess(settle);
+                self.access(actor, &key, settle).unwrap().len()
+            };
+            assert_eq!(released, 1, "a reviewer is released");
         }
         self.invoices.insert(key.clone(), after);
         Ok(())
     }
+}
+
+fn happened<A: Claimant>(decision: Decision<A>) -> Vec<A::Happening> {
+    let events = decision.events.into_iter();
+    events.map(|recorded| recorded.event).collect()
 }
 
 fn holders_of<'a>(held: impl Iterator<Item = &'a Held>) -> Holders {

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use chrono::Duration;
 
+use crate::access::{Access, AccessEvent};
 use crate::account::{Account, Settings};
 use crate::directory::Directory;
 use crate::domain::{
@@ -65,6 +66,12 @@ impl Account {
 
 impl Invitation {
     pub(crate) fn given(events: &[crate::invitation::InvitationEvent]) -> Given<Self> {
+        given(events)
+    }
+}
+
+impl Access {
+    pub(crate) fn given(events: &[AccessEvent]) -> Given<Self> {
         given(events)
     }
 }

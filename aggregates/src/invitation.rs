@@ -213,7 +213,7 @@ impl Claimant for Invitation {
             } => Some(InvitationError::AddressInvited),
             Requires::Free(Claim::Email(_)) => Some(InvitationError::AddressIsUser),
             Requires::HeldBy {
-                claim: Claim::Administrator,
+                claim: Claim::Administrator | Claim::ExternalAdministrator,
                 ..
             } => Some(InvitationError::NotAdministrator),
             Requires::Free(_)

@@ -230,7 +230,7 @@ impl Claimant for Invoice {
     fn refusal_of(requires: &Requires, _holders: &Holders) -> Option<InvoiceError> {
         match requires {
             Requires::HeldBy {
-                claim: Claim::Administrator,
+                claim: Claim::Administrator | Claim::ExternalAdministrator,
                 ..
             } => Some(InvoiceError::NotAdministrator),
             Requires::Free(_)

@@ -5,11 +5,12 @@
 //!
 //! - [`domain`]: what a command, an event, a claim and a refusal are.
 //! - [`values`]: the words of the directory as types.
-//! - [`account`], [`user`], [`invitation`], [`invoice`]: the four aggregates, each cut into facets.
+//! - [`account`], [`user`], [`access`], [`invitation`], [`invoice`]: the five aggregates, each cut into facets.
 //! - [`signin`]: who signed in, which is told and never asked for.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod access;
 pub mod account;
 pub mod domain;
 pub mod invitation;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use crate::access::{AccessEvent, AccessGranted, AccessKey};
 use crate::account::{
     Account, AccountCreated, AccountEvent, CompanyAdded, ModuleDefined, RoleDefined, Settings,
 };
@@ -205,6 +206,41 @@ pub fn created_administrator() -> UserEvent {
     let mut created = user_created(ANNA, "anna");
     created.user_type = UserType::Administrator;
     created.into()
+}
+
+/// The account where the external user of most tests is at home.
+pub fn home_id() -> AccountId {
+    AccountId::parse("home").unwrap()
+}
+
+/// The access of an external user to the account of most tests.
+pub fn access_key(user_id: UserId) -> AccessKey {
+    AccessKey {
+        account_id: account_id(),
+        user_id,
+    }
+}
+
+/// Somebody was created in another account, which is its home.
+pub fn created_at_home(user_id: UserId, who: &str) -> UserEvent {
+    let mut created = user_created(user_id, who);
+    created.account_id = home_id();
+    created.into()
+}
+
+/// Anna, who is at home elsewhere, was granted access as this kind of user.
+pub fn granted(
+    user_type: UserType,
+    permissions: impl IntoIterator<Item = Permission>,
+) -> AccessEvent {
+    AccessGranted {
+        account_id: account_id(),
+        user_id: ANNA,
+        home_account_id: home_id(),
+        user_type,
+        permissions: permissions.into_iter().collect(),
+    }
+    .into()
 }
 
 /// Someone is linked to a company under a supervisor.

@@ -21,7 +21,7 @@ mod status;
 
 use serde::{Deserialize, Serialize};
 
-pub use access::{Access, AccessDenial, check_access};
+pub use access::{AccessAnswer, AccessDenial, External, Use, check_access};
 pub use allegiances::{Allegiances, UserAllegiancesSet};
 pub use companies::{
     AddUserCompanies, CompanyProperties, LinkedCompany, NewCompany, RemoveUserCompanies,
@@ -35,10 +35,10 @@ pub use credentials::{
 pub use deletion::{Blocker, DeleteUser, UserDeleted, deletion_blockers, deletion_reads};
 pub use involvements::{
     FlowTemplateLinked, FlowTemplateUnlinked, InvoiceDequeued, InvoiceQueued,
-    InvoiceReviewRetracted, InvoiceReviewed, InvoiceSettled, Involvements, LinkFlowTemplate,
-    LinkReference, ReferenceLinked, ReferenceUnlinked, ReportInvoiceDequeued, ReportInvoiceQueued,
-    ReportInvoiceReviewed, RetractInvoiceReview, ReviewKind, SettleInvoice, UnlinkFlowTemplate,
-    UnlinkReference,
+    InvoiceReviewRetracted, InvoiceReviewed, InvoiceSettled, Involved, Involvement,
+    InvolvementEvents, Involvements, LinkFlowTemplate, LinkReference, Need, ReferenceLinked,
+    ReferenceUnlinked, Report, ReportInvoiceDequeued, ReportInvoiceQueued, ReportInvoiceReviewed,
+    RetractInvoiceReview, ReviewKind, SettleInvoice, UnlinkFlowTemplate, UnlinkReference,
 };
 pub use lifecycle::{
     ActivateUser, CreateUser, DeactivateUser, LockUser, UnlockUser, UserActivated, UserCreated,
@@ -272,11 +272,17 @@ impl User {
         }
     }
 
+    fn person_mut(&mut self) -> Option<&mut Person> {
+        match &mut self.state {
+            State::Present(person) => Some(person),
+            State::NotYet | State::Deleted(_) => None,
+        }
+    }
+
     /// Changes the person, if there is one.
     fn change(&mut self, change: impl FnOnce(&mut Person)) {
-        match &mut self.state {
-            State::Present(person) => change(person),
-            State::NotYet | State::Deleted(_) => {}
+        if let Some(person) = self.person_mut() {
+            change(person);
         }
     }
 }
@@ -299,19 +305,19 @@ impl UserEvent {
         )
     }
 
-    /// Whether another service reported it: it tells of the user's work and changes nothing of the user.
+    /// What another service reported with it: such an event tells of the user's work and changes nothing of the user.
     #[must_use]
-    pub const fn is_involvement(&self) -> bool {
-        match self {
-            Self::InvoiceQueued(_)
-            | Self::InvoiceDequeued(_)
-            | Self::InvoiceReviewed(_)
-            | Self::InvoiceReviewRetracted(_)
-            | Self::InvoiceSettled(_)
-            | Self::FlowTemplateLinked(_)
-            | Self::FlowTemplateUnlinked(_)
-            | Self::ReferenceLinked(_)
-            | Self::ReferenceUnlinked(_) => true,
+    pub const fn involvement(&self) -> Option<Involvement<'_>> {
+        Some(match self {
+            Self::InvoiceQueued(event) => Involvement::InvoiceQueued(event),
+            Self::InvoiceDequeued(event) => Involvement::InvoiceDequeued(event),
+            Self::InvoiceReviewed(event) => Involvement::InvoiceReviewed(event),
+            Self::InvoiceReviewRetracted(event) => Involvement::InvoiceReviewRetracted(event),
+            Self::InvoiceSettled(event) => Involvement::InvoiceSettled(event),
+            Self::FlowTemplateLinked(event) => Involvement::FlowTemplateLinked(event),
+            Self::FlowTemplateUnlinked(event) => Involvement::FlowTemplateUnlinked(event),
+            Self::ReferenceLinked(event) => Involvement::ReferenceLinked(event),
+            Self::ReferenceUnlinked(event) => Involvement::ReferenceUnlinked(event),
             Self::UserCreated(_)
             | Self::UserActivated(_)
             | Self::UserDeactivated(_)
@@ -345,8 +351,14 @@ impl UserEvent {
             | Self::UserCompaniesRemoved(_)
             | Self::UserSupervisorChanged(_)
             | Self::UserShownAsAddressee(_)
-            | Self::UserAllegiancesSet(_) => false,
-        }
+            | Self::UserAllegiancesSet(_) => return None,
+        })
+    }
+
+    /// Whether another service reported it.
+    #[must_use]
+    pub const fn is_involvement(&self) -> bool {
+        self.involvement().is_some()
     }
 }
 

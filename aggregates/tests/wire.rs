@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use cqrs_es::Aggregate;
 use cqrs_es::persist::SerializedEvent;
+use rollbook_aggregates::access::{Access, AccessEvent};
 use rollbook_aggregates::account::{Account, AccountEvent};
 use rollbook_aggregates::domain::{EventSet, RECORDED_AT, Recorded};
 use rollbook_aggregates::invitation::{Invitation, InvitationEvent};
@@ -87,6 +88,7 @@ fn every_stored_form_is_read<E: EventSet>(kind: &str) {
 fn r65_every_stored_form_of_every_event_is_read() {
     every_stored_form_is_read::<AccountEvent>(Account::TYPE);
     every_stored_form_is_read::<UserEvent>(User::TYPE);
+    every_stored_form_is_read::<AccessEvent>(Access::TYPE);
     every_stored_form_is_read::<SignInEvent>(signin::TYPE);
     every_stored_form_is_read::<InvitationEvent>(Invitation::TYPE);
     every_stored_form_is_read::<InvoiceEvent>(Invoice::TYPE);
@@ -94,7 +96,7 @@ fn r65_every_stored_form_of_every_event_is_read() {
 
 #[test]
 fn every_file_is_of_an_event() {
-    let names: BTreeMap<&str, usize> = [
+    let mut names: BTreeMap<&str, usize> = [
         AccountEvent::NAMES,
         UserEvent::NAMES,
         SignInEvent::NAMES,
@@ -107,6 +109,14 @@ fn every_file_is_of_an_event() {
         *names.entry(name).or_default() += 1;
         names
     });
+    for name in AccessEvent::NAMES {
+        // What is reported of an external user is the same event as of any other.
+        if UserEvent::NAMES.contains(name) {
+            assert!(!name.contains("Access"), "two events are called {name}");
+            continue;
+        }
+        *names.entry(name).or_default() += 1;
+    }
     for (name, count) in &names {
         assert_eq!(*count, 1, "two events are called {name}");
     }
@@ -139,6 +149,10 @@ fn r62_every_event_is_read_and_applied_when_its_personal_data_is_erased() {
             let recorded = read::<UserEvent>(User::TYPE, &name, &version, without.clone());
             assert_eq!(serde_json::to_value(&recorded).unwrap(), without);
             user.apply(recorded);
+        }
+        if AccessEvent::NAMES.contains(&name.as_str()) {
+            let recorded = read::<AccessEvent>(Access::TYPE, &name, &version, without.clone());
+            Access::default().apply(recorded);
         }
         if InvitationEvent::NAMES.contains(&name.as_str()) {
             let recorded = read::<InvitationEvent>(Invitation::TYPE, &name, &version, without);

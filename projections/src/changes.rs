@@ -13,6 +13,9 @@ use crate::feed::Feed;
 /// Whoever is further behind than this reads its own account from the log, and not all of it.
 const FAR: u64 = 8_192;
 
+/// What users live through happens to themselves, or to their access to another account.
+const KINDS: [&str; 2] = ["user", "access"];
+
 /// How many events are read at a time from far behind.
 const PAGE: usize = 1_000;
 
@@ -29,7 +32,7 @@ pub struct UserChanged {
     pub event_type: String,
     /// Whether sessions ended with it.
     pub ends_sessions: bool,
-    /// The user's account.
+    /// The user's account, or the one that it has access to.
     pub account: AccountId,
     /// To whom.
     pub user: UserId,
@@ -166,7 +169,7 @@ impl UserChanges {
             limit: PAGE,
             filter: Filter {
                 account_id: self.account.as_ref().map(ToString::to_string),
-                aggregate_types: vec!["user".to_owned()],
+                aggregate_types: KINDS.map(str::to_owned).to_vec(),
                 ..Filter::default()
             },
         };
@@ -184,9 +187,14 @@ impl UserChanges {
 
     fn change(&self, folded: &Folded) -> Result<Option<UserChanged>, StoreError> {
         let recorded = &folded.recorded;
-        let (user, event) = match &folded.content {
-            Content::User(user, event) => (*user, event),
-            Content::Unreadable(why) if recorded.stream.aggregate_type == "user" => {
+        let (user, is_report, ends_sessions) = match &folded.content {
+            Content::User(user, event) => (*user, event.is_involvement(), event.ends_sessions()),
+            Content::Access(key, event) => (
+                key.user_id,
+                event.involvement().is_some(),
+                event.ends_sessions(),
+            ),
+            Content::Unreadable(why) if KINDS.contains(&&*recorded.stream.aggregate_type) => {
                 let position = recorded.position;
                 return Err(StoreError::Corrupt(format!("position {position}: {why}")));
             }
@@ -198,7 +206,7 @@ impl UserChanges {
             | Content::Other => return Ok(None),
         };
         let wanted = self.account.as_ref().map(AccountId::as_str);
-        if event.is_involvement() || wanted.is_some_and(|id| id != recorded.account_id) {
+        if is_report || wanted.is_some_and(|id| id != recorded.account_id) {
             return Ok(None);
         }
         let account = AccountId::parse(&recorded.account_id).map_err(|problem| {
@@ -209,7 +217,7 @@ impl UserChanges {
             commit_position: recorded.commit_position,
             recorded_at: recorded.recorded_at,
             event_type: recorded.event_type.clone(),
-            ends_sessions: event.ends_sessions(),
+            ends_sessions,
             account,
             user,
         }))

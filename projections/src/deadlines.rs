@@ -108,6 +108,7 @@ impl View for DeadlineView {
             Content::Unreadable(_) => event.recorded.stream.aggregate_type == "invitation",
             Content::Account(_)
             | Content::User(..)
+            | Content::Access(..)
             | Content::SignIn(..)
             | Content::Invoice(_)
             | Content::Other => false,
@@ -138,6 +139,7 @@ impl View for DeadlineView {
             Content::Unreadable(why) => Err(FoldError::Unreadable(why.clone())),
             Content::Account(_)
             | Content::User(..)
+            | Content::Access(..)
             | Content::SignIn(..)
             | Content::Invoice(_)
             | Content::Other => Ok(()),

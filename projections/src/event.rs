@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
+use rollbook_aggregates::access::{AccessEvent, AccessKey};
 use rollbook_aggregates::account::AccountEvent;
 use rollbook_aggregates::domain::{EventSet, Recorded};
 use rollbook_aggregates::invitation::InvitationEvent;
@@ -35,6 +36,8 @@ pub(crate) enum Content {
     User(UserId, UserEvent),
     /// To whoever signed in.
     SignIn(UserId, SignInEvent),
+    /// To the access of a user to the account of the event.
+    Access(AccessKey, AccessEvent),
     /// To an invitation.
     Invitation(InvitationId, InvitationEvent),
     /// To an invoice.
@@ -75,6 +78,7 @@ fn content(recorded: &RecordedEvent) -> Result<Content, String> {
         "account" => Content::Account(event(recorded)?),
         "user" => Content::User(id(recorded)?, event(recorded)?),
         signin::TYPE => Content::SignIn(id(recorded)?, event(recorded)?),
+        "access" => Content::Access(access(recorded)?, event(recorded)?),
         "invitation" => Content::Invitation(id(recorded)?, event(recorded)?),
         "invoice" => Content::Invoice(event(recorded)?),
         _ => Content::Other,
@@ -129,6 +133,11 @@ fn id<T: From<Uuid>>(recorded: &RecordedEvent) -> Result<T, String> {
             recorded.stream
         )),
     }
+}
+
+fn access(recorded: &RecordedEvent) -> Result<AccessKey, String> {
+    AccessKey::parse(&recorded.stream.aggregate_id)
+        .map_err(|problem| format!("the stream {} {problem}", recorded.stream))
 }
 
 /// Leaves of each personal value that there was one.

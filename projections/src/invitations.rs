@@ -186,6 +186,7 @@ impl View for InvitationView {
             Content::Unreadable(_) => event.recorded.stream.aggregate_type == "invitation",
             Content::Account(_)
             | Content::User(..)
+            | Content::Access(..)
             | Content::SignIn(..)
             | Content::Invoice(_)
             | Content::Other => false,
@@ -198,6 +199,7 @@ impl View for InvitationView {
             Content::Unreadable(why) => return Err(FoldError::Unreadable(why.clone())),
             Content::Account(_)
             | Content::User(..)
+            | Content::Access(..)
             | Content::SignIn(..)
             | Content::Invoice(_)
             | Content::Other => {

@@ -254,6 +254,7 @@ impl View for InvolvementView {
     fn concerns(event: &Folded) -> bool {
         match &event.content {
             Content::User(_, event) => event.is_involvement(),
+            Content::Access(_, event) => event.involvement().is_some(),
             Content::Invoice(_) | Content::Unreadable(_) => true,
             Content::Account(_)
             | Content::SignIn(..)

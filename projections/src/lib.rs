@@ -41,6 +41,7 @@ pub use reading::{Freshness, ReadError};
 pub use supervisors::{
     Chain, ChainEnd, ListReports, ReportKey, ReportRow, Supervised, Supervisors,
 };
+pub use users::accesses::{AccessRow, AccessStatus, Accesses, ListAccesses};
 pub use users::accounts::{AccountRow, Accounts, CompanyRow, ModuleRow, RoleRow};
 pub use users::list::{CompanyFilter, ListUsers, UserKey, UserSort};
 pub use users::{DeletedUser, FoundUser, UserCompany, UserRow, Users};

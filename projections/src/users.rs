@@ -2,6 +2,7 @@
 //!
 //! A deleted user leaves a row that says so and names nobody.
 
+pub(crate) mod accesses;
 pub(crate) mod accounts;
 mod find;
 mod fold;
@@ -39,12 +40,16 @@ codes! {
 
 /// The tables of the users.
 ///
-/// The status follows from the facets, in the order of the codes. Who never signed in did so at 0.
+/// The status follows from the facets, in the order of the codes. Who never signed in did so at 0. A user has a row in its
+/// home account, and a row marked as external in each account that it has access to: with the person as it is at home, and
+/// the type and grants that it has there.
 const TABLES: &str = "
     CREATE TABLE users (
         number INTEGER PRIMARY KEY,
-        user_id BLOB NOT NULL UNIQUE,
+        user_id BLOB NOT NULL,
         account_id TEXT NOT NULL,
+        external INTEGER NOT NULL DEFAULT 0,
+        home_account_id TEXT,
         signature TEXT NOT NULL,
         signature_folded TEXT NOT NULL,
         signature_key TEXT NOT NULL,
@@ -87,7 +92,8 @@ const TABLES: &str = "
         created_at INTEGER NOT NULL,
         modified_at INTEGER NOT NULL,
         revision INTEGER NOT NULL,
-        position INTEGER NOT NULL
+        position INTEGER NOT NULL,
+        UNIQUE (user_id, account_id)
     ) STRICT;
 
     CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id);
@@ -101,6 +107,7 @@ const TABLES: &str = "
     CREATE INDEX users_by_created_at ON users (account_id, created_at, user_id);
     CREATE INDEX users_by_modified_at ON users (account_id, modified_at, user_id);
     CREATE INDEX users_without_company ON users (account_id, user_id) WHERE companies = 0;
+    CREATE INDEX users_from_elsewhere ON users (account_id, user_id) WHERE external;
 
     CREATE TABLE user_roles (
         user_id BLOB NOT NULL,
@@ -161,7 +168,7 @@ pub struct DeletedUser {
 /// A user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserRow {
-    /// The account it belongs to.
+    /// The account it is a user of, at home or external.
     pub account_id: AccountId,
     /// Its id.
     pub user_id: UserId,
@@ -193,6 +200,8 @@ pub struct UserRow {
     pub last_signed_in_at: Option<Timestamp>,
     /// Whether its home is another account.
     pub external: bool,
+    /// The account where it is at home.
+    pub home_account_id: AccountId,
     /// Its roles, by name.
     pub roles: Vec<String>,
     /// Its grants, by module and company.
@@ -205,9 +214,9 @@ pub struct UserRow {
     pub created_at: Timestamp,
     /// When it was last modified.
     pub modified_at: Timestamp,
-    /// The number of its last event.
+    /// The number of its last event; of an external user, that of its access.
     pub revision: u64,
-    /// Where that stands in the log.
+    /// Where the last event stands in the log that changed the row.
     pub position: u64,
 }
 
@@ -241,13 +250,17 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 4;
-    const TABLES: &'static [&'static str] = &[accounts::TABLES, TABLES];
+    const VERSION: u32 = 5;
+    const TABLES: &'static [&'static str] = &[accounts::TABLES, TABLES, accesses::TABLES];
 
     fn concerns(event: &Folded) -> bool {
         matches!(
             event.content,
-            Content::Account(_) | Content::User(..) | Content::SignIn(..) | Content::Unreadable(_)
+            Content::Account(_)
+                | Content::User(..)
+                | Content::Access(..)
+                | Content::SignIn(..)
+                | Content::Unreadable(_)
         )
     }
 
@@ -256,6 +269,7 @@ impl View for UserView {
             Content::Account(event) => accounts::fold(tables, folded, event),
             Content::User(user, event) => fold::fold(tables, folded, *user, event),
             Content::SignIn(user, event) => fold::sign_in(tables, folded, *user, event),
+            Content::Access(key, event) => accesses::fold(tables, folded, key, event),
             Content::Unreadable(why) => Err(FoldError::Unreadable(why.clone())),
             Content::Invitation(..) | Content::Invoice(_) | Content::Other => Ok(()),
         }
@@ -294,7 +308,7 @@ impl Users {
         self.0.list(find).await
     }
 
-    /// The user that has a signature, given in its folded form.
+    /// The user at home in the account that has a signature, given in its folded form.
     ///
     /// # Errors
     /// The file of the view cannot be read.
@@ -307,7 +321,7 @@ impl Users {
             .look_up(|tables| Finder::new(tables, account)?.by_signature(folded))
     }
 
-    /// The users that have an e-mail address, given in its folded form: two at most, which is enough to know that it is
+    /// The users at home in the account that have an e-mail address, given in its folded form: two at most, which is enough to know that it is
     /// ambiguous.
     ///
     /// # Errors
@@ -317,7 +331,7 @@ impl Users {
             .look_up(|tables| Finder::new(tables, account)?.by_email(folded))
     }
 
-    /// The user that signs in with this text, as typed.
+    /// The user at home in the account that signs in with this text, as typed.
     ///
     /// # Errors
     /// The file of the view cannot be read.

@@ -19,6 +19,7 @@ use crate::invitations::{InvitationView, Invitations};
 use crate::involvements::{InvolvementView, Involvements};
 use crate::reading::Reading;
 use crate::supervisors::{SupervisorView, Supervisors};
+use crate::users::accesses::Accesses;
 use crate::users::accounts::Accounts;
 use crate::users::{UserView, Users};
 use crate::view::View;
@@ -97,6 +98,7 @@ struct Inner {
     feed: Arc<Feed>,
     users: Users,
     accounts: Accounts,
+    accesses: Accesses,
     supervisors: Supervisors,
     involvements: Involvements,
     invitations: Invitations,
@@ -153,6 +155,7 @@ impl Views {
         let users = opening.open::<UserView>().await?;
         Ok(Self(Arc::new(Inner {
             accounts: Accounts::new(Arc::clone(&users)),
+            accesses: Accesses::new(Arc::clone(&users)),
             users: Users::new(users),
             supervisors: Supervisors::new(opening.open::<SupervisorView>().await?),
             involvements: Involvements::new(opening.open::<InvolvementView>().await?),
@@ -205,6 +208,12 @@ impl Views {
     #[must_use]
     pub fn accounts(&self) -> &Accounts {
         &self.0.accounts
+    }
+
+    /// Which users of other accounts have access to which.
+    #[must_use]
+    pub fn accesses(&self) -> &Accesses {
+        &self.0.accesses
     }
 
     /// Who has whom as supervisor.

@@ -63,6 +63,12 @@ access! {
         ImportUsers: [Administrator],
         WatchUsers: [Administrator, Service],
     }
+    ExternalAccessService {
+        GrantAccess: [Operator],
+        UpdateAccess: [Operator, Administrator],
+        RevokeAccess: [Operator, Administrator],
+        ListAccesses: [Operator, Administrator, Service],
+    }
     InvitationService {
         InviteUsers: [Administrator],
         GetInvitation: [Administrator, Service],

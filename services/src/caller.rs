@@ -147,7 +147,9 @@ impl Caller {
     #[must_use]
     pub fn user(&self) -> Option<UserId> {
         match &self.actor {
-            Actor::Administrator(id) | Actor::User(id) => Some(*id),
+            Actor::Administrator(id) | Actor::ExternalAdministrator(id) | Actor::User(id) => {
+                Some(*id)
+            }
             Actor::Outside(_) => None,
         }
     }

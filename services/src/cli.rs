@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 pub use self::problem::Problem;
 use crate::config::ServeFlags;
 
+mod access;
 mod account;
 mod bench;
 mod choices;
@@ -63,6 +64,8 @@ enum Command {
     Account(account::AccountArgs),
     /// Manage the users of an account
     User(user::UserArgs),
+    /// Manage what users of other accounts may do in an account
+    Access(access::AccessArgs),
     /// Invite people by e-mail address
     Invite(invite::InviteArgs),
     /// Report and list what still needs a user
@@ -125,6 +128,7 @@ impl Cli {
             Command::Bench(args) => bench::run(args).await,
             Command::Account(args) => account::run(args).await,
             Command::User(args) => user::run(args).await,
+            Command::Access(args) => access::run(args).await,
             Command::Invite(args) => invite::run(args).await,
             Command::Involvement(args) => involvement::run(args).await,
             Command::History(args) => history::run(args).await,

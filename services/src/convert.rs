@@ -2,6 +2,7 @@
 //!
 //! A request is taken apart field by field, so that a field added to the contract does not compile until it is decided on.
 
+mod access;
 mod account;
 mod fields;
 mod history;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::executor::Options;
 
+pub use access::{access_from_row, access_from_state, external_user, list_accesses};
 pub use account::{NewAccount, ToAccount, account_from_row, account_from_state, add_company};
 pub use fields::Fields;
 pub(crate) use history::direction;

@@ -10,6 +10,7 @@ mod unit;
 use std::future::Future;
 use std::sync::Arc;
 
+use rollbook_aggregates::access::{Access, AccessKey};
 use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::Context;
 use rollbook_aggregates::invitation::Invitation;
@@ -51,6 +52,7 @@ pub struct Executor {
     pub mail: bool,
     accounts: Repository<Account>,
     users: Repository<User>,
+    accesses: Repository<Access>,
     invitations: Repository<Invitation>,
     invoices: Repository<Invoice>,
 }
@@ -131,6 +133,7 @@ impl Executor {
         Self {
             accounts: stored(&log),
             users: stored(&log),
+            accesses: stored(&log),
             invitations: stored(&log),
             invoices: stored(&log),
             log,
@@ -242,11 +245,25 @@ impl Executor {
             return Ok(());
         };
         let id = id.to_string();
-        let hot = self.users.get(&id).await?;
-        match unit::may_act(caller, &hot.state) {
-            Err(_) if hot.cached => unit::may_act(caller, &self.users.fresh(&id).await?.state),
-            answer => answer,
+        let user = self.users.get(&id).await?;
+        let access = match unit::foreign(caller, &user.state) {
+            Some(key) => Some(self.accesses.get(&key.to_string()).await?),
+            None => None,
+        };
+        let cached = user.cached || access.as_ref().is_some_and(|hot| hot.cached);
+        match unit::acting(caller, &user.state, access.as_ref().map(|hot| &*hot.state)) {
+            Err(_) if cached => self.authorise_afresh(caller, &id).await,
+            answer => answer.map(drop),
         }
+    }
+
+    async fn authorise_afresh(&self, caller: &Caller, id: &str) -> Outcome<()> {
+        let user = self.users.fresh(id).await?.state;
+        let access = match unit::foreign(caller, &user) {
+            Some(key) => Some(self.accesses.fresh(&key.to_string()).await?.state),
+            None => None,
+        };
+        unit::acting(caller, &user, access.as_deref()).map(drop)
     }
 
     /// An aggregate as it was at a revision.
@@ -290,13 +307,23 @@ impl Executor {
         let user = unit.load::<User>(&user.to_string()).await?;
         let facts = unit.facts(deletion_reads(&user)).await?;
         let ctx = Context {
-            actor: &order.call.caller.actor,
+            actor: &unit.actor,
             now: unit.now,
             account: &account,
             facts: &facts,
         };
         deletion_blockers(&ctx, &user).map_err(|error| Failure::refused(&error))
     }
+}
+
+/// The stream of the access of a user to an account.
+#[must_use]
+pub fn access_id(account: &AccountId, user: UserId) -> String {
+    let key = AccessKey {
+        account_id: account.clone(),
+        user_id: user,
+    };
+    key.to_string()
 }
 
 /// A new id, a UUID of version 7.

@@ -1,5 +1,6 @@
 //! The gRPC methods: each reads its message, asks the executor or a view, and writes the answer.
 
+mod accesses;
 mod accounts;
 mod history;
 mod invitations;
@@ -83,6 +84,7 @@ in_account! {
     RetractInvoiceReviewRequest ReportInvoicePostedRequest ReportInvoiceWithdrawnRequest
     LinkFlowTemplateRequest UnlinkFlowTemplateRequest LinkReferenceRequest
     UnlinkReferenceRequest ListInvolvementsRequest ListReviewersRequest
+    GrantAccessRequest UpdateAccessRequest RevokeAccessRequest ListAccessesRequest
 }
 
 impl Named for pb::AcceptInvitationRequest {
@@ -189,7 +191,7 @@ impl Directory {
         };
         let status = match row.status {
             UserStatus::AutoLocked => {
-                let settings = self.views().accounts().settings(account)?;
+                let settings = self.views().accounts().settings(&row.home_account_id)?;
                 row.facets
                     .at(&settings, self.executor().clock.now())
                     .status()
@@ -205,7 +207,9 @@ impl Directory {
             | UserStatus::Provisioned => false,
         };
         let is_it = match caller.actor {
-            Actor::Administrator(_) => row.user_type == UserType::Administrator,
+            Actor::Administrator(_) | Actor::ExternalAdministrator(_) => {
+                row.user_type == UserType::Administrator
+            }
             Actor::User(_) | Actor::Outside(_) => true,
         };
         if !can_act || !is_it {

@@ -3,19 +3,21 @@
 //! Answers are made from outcomes, after the first commit and after every repeat alike; so an outcome has ids, revisions
 //! and reasons, never personal data.
 
+mod accesses;
 mod accounts;
 mod import;
 mod invitations;
 mod invoices;
 mod users;
 
+pub use accesses::{OnAccess, ReportOutcome, ReportPlan};
 pub use accounts::{AccountOutcome, CreateAccountPlan, OnAccount};
 pub use import::{ImportRowPlan, Signatures, unfit_supervisors};
 pub use invitations::{
     AcceptPlan, InvitationOutcome, InviteOutcome, InvitePlan, OnInvitation, ResendPlan,
 };
 pub use invoices::SettlePlan;
-pub use users::{CreateUserPlan, DeactivatePlan, OnUser, UserOutcome};
+pub use users::{CreateUserPlan, DeactivatePlan, DeletePlan, OnUser, UserOutcome};
 
 use rollbook_aggregates::user::User;
 use rollbook_aggregates::values::{Password, UserId};

@@ -302,6 +302,9 @@ fn router(
         .add_service(pb::user_service_server::UserServiceServer::new(
             directory.clone(),
         ))
+        .add_service(
+            pb::external_access_service_server::ExternalAccessServiceServer::new(directory.clone()),
+        )
         .add_service(pb::invitation_service_server::InvitationServiceServer::new(
             directory.clone(),
         ))

@@ -23,6 +23,10 @@ pub struct World {
     busy: String,
     /// A user whom nothing needs.
     idle: String,
+    /// A user of another account who has access to this one.
+    guest: String,
+    /// A user of another account who has none.
+    stranger: String,
     invitation_id: String,
     invitation_token: String,
     own: Caller,
@@ -164,6 +168,7 @@ impl World {
         let tenant = Tenant::create(directory, account_id).await;
         let busy = tenant.clerk("BUSY").await.user_id;
         let idle = tenant.clerk("IDLE").await.user_id;
+        let (guest, stranger) = Self::from_elsewhere(directory, &tenant).await;
         let (company_id, user_id) = (&tenant.companies[0], &busy);
         let mut reports = tenant.service.involvements();
         reports
@@ -249,10 +254,25 @@ impl World {
             },
             busy,
             idle,
+            guest,
+            stranger,
             invitation_id: invited.invitation.unwrap().invitation_id,
             invitation_token: invited.token,
             own,
         }
+    }
+
+    /// Two users of another account: one who has access to this one, and one who has none.
+    async fn from_elsewhere(directory: &Directory, tenant: &Tenant) -> (String, String) {
+        let home = Tenant::create(directory, &format!("{}-home", tenant.account_id)).await;
+        let user_id = home.user("GUEST").await.user_id;
+        tenant
+            .operator
+            .external_access()
+            .grant_access(ask!(tenant, GrantAccessRequest { user_id: &user_id }))
+            .await
+            .answer();
+        (user_id, home.user("STRANGER").await.user_id)
     }
 
     /// The account.
@@ -292,6 +312,7 @@ impl World {
             self.account_request(name),
             self.user_request(name),
             self.user_company_request(name),
+            self.access_request(name),
             self.invitation_request(name),
             self.involvement_request(name),
             self.reading_request(name),
@@ -480,6 +501,38 @@ impl World {
                 }
             )
             .encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
+    fn access_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let permissions = vec![pb::Permission {
+            company_id: t.companies[0].clone(),
+            ..grant("invoices")
+        }];
+        let user_id = &self.guest;
+        let bytes = match method {
+            "GrantAccess" => ask!(
+                t,
+                GrantAccessRequest {
+                    user_id: &self.stranger,
+                    permissions
+                }
+            )
+            .encode_to_vec(),
+            "UpdateAccess" => ask!(
+                t,
+                UpdateAccessRequest {
+                    user_id,
+                    permissions,
+                    update_mask: mask(&["*"]),
+                }
+            )
+            .encode_to_vec(),
+            "RevokeAccess" => ask!(t, RevokeAccessRequest { user_id }).encode_to_vec(),
+            "ListAccesses" => ask!(t, ListAccessesRequest { user_id }).encode_to_vec(),
             _ => return None,
         };
         Some(bytes)

@@ -5,17 +5,21 @@ use std::collections::BTreeSet;
 use super::InvoiceKey;
 use crate::values::{CompanyId, Folded, Login, ModuleName, RoleName, UserId};
 
-/// Something in an account that an aggregate can hold. The account is the command's.
+/// Something in an account that an aggregate can hold. The account is the aggregate's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Claim {
     /// Has this signature, now or formerly. Never released: it outlives the user.
     Signature(Folded),
     /// Has this e-mail address.
     Email(Folded),
-    /// Is an administrator who can act.
+    /// Is an administrator who can act, and at home in the account.
     Administrator,
     /// Is an administrator who could act, were it not for a lock of the system, which may be over by the clock.
     LockedAdministrator,
+    /// Is an administrator by an access, and at home in another account.
+    ExternalAdministrator,
+    /// Has, or had, access to the account that is the owner. Asked over all accounts: it is held in none.
+    ExternalAccess(UserId),
     /// Has `supervisor`, who is somebody else, as supervisor in `company`.
     Supervises {
         /// The nearest manager.
@@ -58,6 +62,8 @@ impl Claim {
             Self::Email(_) => Self::EMAIL,
             Self::Administrator => "administrator",
             Self::LockedAdministrator => "locked-administrator",
+            Self::ExternalAdministrator => "external-administrator",
+            Self::ExternalAccess(_) => "external-access",
             Self::Supervises { .. } => "supervises",
             Self::CompanyMember(_) => "company-member",
             Self::RoleHolder(_) => "role-holder",
@@ -75,7 +81,10 @@ impl Claim {
             Self::Signature(text) | Self::Email(text) | Self::InvitedAddress(text) => {
                 ClaimKeyText::Personal(text.as_str().to_owned())
             }
-            Self::Administrator | Self::LockedAdministrator => ClaimKeyText::Plain(String::new()),
+            Self::Administrator | Self::LockedAdministrator | Self::ExternalAdministrator => {
+                ClaimKeyText::Plain(String::new())
+            }
+            Self::ExternalAccess(user) => ClaimKeyText::Plain(user.to_string()),
             Self::Supervises {
                 supervisor,
                 company,
@@ -99,6 +108,8 @@ impl Claim {
             Self::Email(_) => login == Login::Email,
             Self::Administrator
             | Self::LockedAdministrator
+            | Self::ExternalAdministrator
+            | Self::ExternalAccess(_)
             | Self::Supervises { .. }
             | Self::CompanyMember(_)
             | Self::RoleHolder(_)
@@ -108,13 +119,19 @@ impl Claim {
         }
     }
 
+    /// Whether it is held in no account, so that it is found from every one.
+    #[must_use]
+    pub const fn spans_accounts(&self) -> bool {
+        matches!(self, Self::ExternalAccess(_))
+    }
+
     /// Whether it stays held when the state no longer asks for it (R4).
     pub(crate) const fn is_kept_for_good(&self) -> bool {
         matches!(self, Self::Signature(_))
     }
 }
 
-/// A claim and who holds it: the id of a user or an invitation.
+/// A claim and who holds it: the id of a user, an invitation or an account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Held {
     /// What is held.

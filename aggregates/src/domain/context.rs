@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Claim, Holders, Timestamp};
+use crate::access::Access;
 use crate::account::Account;
 use crate::invoice::Invoice;
 use crate::user::User;
@@ -18,6 +19,8 @@ use crate::values::{AccountId, CompanyId, InvoiceId, UserId};
 pub enum Actor {
     /// An administrator of the account; must still be one who can act when the command is committed (R25).
     Administrator(UserId),
+    /// A user of another account who administers this one by an access; must still do when the command is committed.
+    ExternalAdministrator(UserId),
     /// A user of the account who acts as itself.
     User(UserId),
     /// Anybody else: an operator, a service, a portal, by an opaque id.
@@ -29,7 +32,9 @@ impl Actor {
     #[must_use]
     pub fn is(&self, user: UserId) -> bool {
         match self {
-            Self::Administrator(id) | Self::User(id) => *id == user,
+            Self::Administrator(id) | Self::ExternalAdministrator(id) | Self::User(id) => {
+                *id == user
+            }
             Self::Outside(_) => false,
         }
     }
@@ -38,7 +43,9 @@ impl Actor {
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Administrator(id) | Self::User(id) => fmt::Display::fmt(id, f),
+            Self::Administrator(id) | Self::ExternalAdministrator(id) | Self::User(id) => {
+                fmt::Display::fmt(id, f)
+            }
             Self::Outside(id) => f.write_str(id),
         }
     }
@@ -79,6 +86,9 @@ impl InvoiceKey {
 pub struct Reads {
     /// Other users; the commit checks that they did not change since.
     pub users: BTreeSet<UserId>,
+    /// Users of whom every access to other accounts must be known; the commit checks that these did not change since, and
+    /// that there is no other is required of it.
+    pub accesses_of: BTreeSet<UserId>,
     /// Who holds these claims; what matters of it is required of the commit.
     pub claims: BTreeSet<Claim>,
     /// Invoices; the commit checks that they did not change since, nor came to be.
@@ -89,14 +99,18 @@ impl Reads {
     /// Nothing to read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.claims.is_empty() && self.invoices.is_empty()
+        self.users.is_empty()
+            && self.accesses_of.is_empty()
+            && self.claims.is_empty()
+            && self.invoices.is_empty()
     }
 }
 
-/// What was looked up for a command: other users, who holds which claims, and invoices.
+/// What was looked up for a command: other users, their accesses, who holds which claims, and invoices.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     users: BTreeMap<UserId, Arc<User>>,
+    accesses: BTreeMap<UserId, Vec<Arc<Access>>>,
     holders: BTreeMap<Claim, Holders>,
     invoices: BTreeMap<InvoiceKey, Arc<Invoice>>,
 }
@@ -106,6 +120,12 @@ impl Facts {
     #[must_use]
     pub fn user(&self, id: UserId) -> Option<&User> {
         self.users.get(&id).map(Arc::as_ref)
+    }
+
+    /// The accesses of a user to other accounts, revoked ones too; none, when they were not looked up.
+    #[must_use]
+    pub fn accesses_of(&self, user: UserId) -> &[Arc<Access>] {
+        self.accesses.get(&user).map_or(&[], Vec::as_slice)
     }
 
     /// Who holds a claim; nobody, when it was not looked up.
@@ -127,6 +147,11 @@ impl Facts {
     /// Adds a user.
     pub fn insert_user(&mut self, id: UserId, user: Arc<User>) {
         self.users.insert(id, user);
+    }
+
+    /// Adds all accesses of a user.
+    pub fn insert_accesses(&mut self, user: UserId, accesses: Vec<Arc<Access>>) {
+        self.accesses.insert(user, accesses);
     }
 
     /// Adds the holders of a claim.

@@ -189,11 +189,13 @@ impl<A: Claimant> Decision<A> {
 }
 
 fn still_administrator(ctx: &Context<'_>) -> Option<Requires> {
-    match ctx.actor {
-        super::Actor::Administrator(id) => Some(Requires::HeldBy {
-            claim: Claim::Administrator,
-            owner: id.to_string(),
-        }),
-        super::Actor::User(_) | super::Actor::Outside(_) => None,
-    }
+    let (claim, id) = match ctx.actor {
+        super::Actor::Administrator(id) => (Claim::Administrator, id),
+        super::Actor::ExternalAdministrator(id) => (Claim::ExternalAdministrator, id),
+        super::Actor::User(_) | super::Actor::Outside(_) => return None,
+    };
+    Some(Requires::HeldBy {
+        claim,
+        owner: id.to_string(),
+    })
 }

@@ -178,6 +178,16 @@ reasons! {
     AddressInvited = "ADDRESS_INVITED" is AlreadyExists,
     /// A user with this address exists.
     AddressIsUser = "ADDRESS_IS_USER" is AlreadyExists,
+    /// The user has no access to the account.
+    AccessNotFound = "ACCESS_NOT_FOUND" is NotFound,
+    /// The user has access to the account already, with another type or other grants.
+    AccessExists = "ACCESS_EXISTS" is AlreadyExists,
+    /// The access was revoked.
+    AccessRevoked = "ACCESS_REVOKED" is FailedPrecondition,
+    /// The account is the user's home, so it needs no access to it.
+    UserAtHome = "USER_AT_HOME" is FailedPrecondition,
+    /// The user can have access to no more accounts.
+    TooManyAccesses = "TOO_MANY_ACCESSES" is FailedPrecondition,
     /// More users reviewed the invoice than one commit can release.
     TooManyReviewers = "TOO_MANY_REVIEWERS" is FailedPrecondition,
 }

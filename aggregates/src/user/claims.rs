@@ -39,7 +39,7 @@ impl Claimant for User {
                 ..
             } => Some(UserError::EmailTaken),
             Requires::HeldBy {
-                claim: Claim::Administrator,
+                claim: Claim::Administrator | Claim::ExternalAdministrator,
                 ..
             } => Some(UserError::NotAdministrator),
             Requires::Free(_)

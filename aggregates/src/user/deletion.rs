@@ -2,14 +2,18 @@
 //!
 //! The check and the deletion are one step (R25): what was looked up is required again of the commit.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Gone, Person, ReviewKind, State, User, UserError, companies};
+use super::{Gone, Need, Person, ReviewKind, State, User, UserError, companies};
+use crate::access::Access;
 use crate::account::Account;
 use crate::domain::{
     Apply, Claim, Context, Decide, Decision, Holders, Reads, Requires, Timestamp, Violation,
 };
-use crate::values::{CompanyId, FlowTemplateId, InvoiceId, ReferenceId};
+use crate::values::{CompanyId, FlowTemplateId, InvoiceId, ReferenceId, UserId};
 
 /// A user was removed for good, and its personal data with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +76,13 @@ pub enum Blocker {
     },
     /// It is the last administrator who can act.
     LastAdministrator,
+    /// Things in other accounts, to which it has or had access, need it. Which, and where, is theirs.
+    NeededElsewhere {
+        /// What kind of things.
+        need: Need,
+        /// How many there are.
+        count: usize,
+    },
 }
 
 impl Blocker {
@@ -83,10 +94,11 @@ impl Blocker {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::OwnUser => "OWN_USER",
-            Self::PersonalQueueNotEmpty { .. } => "QUEUED_INVOICE",
-            Self::ReferenceLinked { .. } => "LINKED_REFERENCE",
-            Self::FlowTemplateLinked { .. } => "LINKED_FLOW_TEMPLATE",
-            Self::InvoiceNotSettled { .. } => "UNSETTLED_INVOICE",
+            Self::PersonalQueueNotEmpty { .. } => Need::QueuedInvoice.name(),
+            Self::ReferenceLinked { .. } => Need::LinkedReference.name(),
+            Self::FlowTemplateLinked { .. } => Need::LinkedFlowTemplate.name(),
+            Self::InvoiceNotSettled { .. } => Need::UnsettledInvoice.name(),
+            Self::NeededElsewhere { need, .. } => need.name(),
             Self::SupervisesUsers { .. } => "SUPERVISED_USER",
             Self::LastAdministrator => "LAST_ADMINISTRATOR",
         }
@@ -138,6 +150,9 @@ impl Blocker {
                 String::new(),
                 "no other administrator of the account can act".to_owned(),
             ),
+            Self::NeededElsewhere { count, .. } => {
+                (String::new(), format!("{count} in other accounts"))
+            }
         };
         Violation::new(self.name(), subject, description)
     }
@@ -179,6 +194,7 @@ pub(super) fn named(users: &Holders) -> String {
 pub fn deletion_reads(user: &User) -> Reads {
     let mut reads = administrators_to_read(user);
     if let Some(person) = user.person() {
+        reads.accesses_of.insert(person.id);
         let supervised = person.companies.keys().map(|company| Claim::Supervises {
             supervisor: person.id,
             company: *company,
@@ -209,7 +225,33 @@ pub fn deletion_blockers(ctx: &Context<'_>, user: &User) -> Result<Vec<Blocker>,
     if person.is_the_last_administrator(ctx) {
         blockers.push(Blocker::LastAdministrator);
     }
+    blockers.extend(needs_elsewhere(ctx.facts.accesses_of(person.id)));
     Ok(blockers)
+}
+
+/// What needs a user in other accounts, as kind and count (R24).
+fn needs_elsewhere(accesses: &[Arc<Access>]) -> impl Iterator<Item = Blocker> {
+    let externals = accesses.iter().filter_map(|access| access.external());
+    let needs = externals.flat_map(|external| external.involvements().needs());
+    let mut counts: BTreeMap<Need, usize> = BTreeMap::new();
+    for (need, count) in needs {
+        *counts.entry(need).or_default() += count;
+    }
+    counts
+        .into_iter()
+        .map(|(need, count)| Blocker::NeededElsewhere { need, count })
+}
+
+/// That a user has, or had, access to no other accounts than those that were looked up.
+fn no_other_access(ctx: &Context<'_>, user: UserId) -> Requires {
+    let accesses = ctx.facts.accesses_of(user).iter();
+    Requires::Exactly {
+        claim: Claim::ExternalAccess(user),
+        owners: accesses
+            .filter_map(|access| access.account_id())
+            .map(ToString::to_string)
+            .collect(),
+    }
 }
 
 /// Who can act as administrator must be known only where the user is one of them.
@@ -250,7 +292,8 @@ impl Person {
     }
 }
 
-/// Removes a user for good; its personal data is erased with it (R26).
+/// Removes a user for good; its personal data is erased with it (R26). Each of its accesses to other accounts is given an
+/// [`EraseAccess`](crate::access::EraseAccess) in the same commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteUser;
 
@@ -277,6 +320,7 @@ impl Decide for DeleteUser {
         Ok(Decision::of(ctx, user, vec![UserDeleted {}.into()])
             .requiring(companies::supervises_nobody(person.id, &companies))
             .requiring(person.another_administrator())
+            .requiring([no_other_access(ctx, person.id)])
             .forgetting())
     }
 }

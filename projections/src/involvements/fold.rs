@@ -1,7 +1,7 @@
 //! How involvements and settlements follow from what was reported.
 
 use rollbook_aggregates::invoice::{InvoiceEvent, InvoiceSettlementReported};
-use rollbook_aggregates::user::{InvoiceReviewed, InvoiceSettled, UserEvent};
+use rollbook_aggregates::user::{InvoiceReviewed, InvoiceSettled, Involvement};
 use rollbook_aggregates::values::CompanyId;
 use rusqlite::{Connection, params};
 
@@ -44,21 +44,25 @@ const INSERT_SETTLEMENT: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5)";
 
 pub(super) fn fold(tables: &Connection, folded: &Folded) -> Result<(), FoldError> {
-    match &folded.content {
-        Content::User(user, event) => {
-            let user = user.as_uuid().into_bytes();
-            Involved {
-                tables,
-                folded,
-                user,
-            }
-            .fold(event)?;
-        }
+    let (user, involvement) = match &folded.content {
+        Content::User(user, event) => (*user, event.involvement()),
+        Content::Access(key, event) => (key.user_id, event.involvement()),
         Content::Invoice(InvoiceEvent::InvoiceSettlementReported(reported)) => {
             settle(tables, folded, reported)?;
+            return Ok(());
         }
         Content::Unreadable(why) => return Err(FoldError::Unreadable(why.clone())),
-        Content::Account(_) | Content::SignIn(..) | Content::Invitation(..) | Content::Other => {}
+        Content::Account(_) | Content::SignIn(..) | Content::Invitation(..) | Content::Other => {
+            return Ok(());
+        }
+    };
+    if let Some(involvement) = involvement {
+        let involved = Involved {
+            tables,
+            folded,
+            user: user.as_uuid().into_bytes(),
+        };
+        involved.fold(involvement)?;
     }
     Ok(())
 }
@@ -88,38 +92,36 @@ struct Involved<'a> {
 type Thing<'a> = (InvolvementKind, CompanyId, &'a str);
 
 impl Involved<'_> {
-    fn fold(&self, event: &UserEvent) -> rusqlite::Result<usize> {
+    fn fold(&self, involvement: Involvement<'_>) -> rusqlite::Result<usize> {
         use InvolvementKind::{FlowTemplate, QueuedInvoice, Reference};
-        match event {
-            UserEvent::InvoiceQueued(it) => {
+        match involvement {
+            Involvement::InvoiceQueued(it) => {
                 self.begin((QueuedInvoice, it.company_id, it.invoice_id.as_str()))
             }
-            UserEvent::InvoiceDequeued(it) => self.end(
+            Involvement::InvoiceDequeued(it) => self.end(
                 (QueuedInvoice, it.company_id, it.invoice_id.as_str()),
                 Ending::Dequeued,
             ),
-            UserEvent::InvoiceReviewed(reviewed) => self.review(reviewed),
-            UserEvent::InvoiceReviewRetracted(it) => self.end(
+            Involvement::InvoiceReviewed(reviewed) => self.review(reviewed),
+            Involvement::InvoiceReviewRetracted(it) => self.end(
                 (it.kind.into(), it.company_id, it.invoice_id.as_str()),
                 Ending::Retracted,
             ),
-            UserEvent::InvoiceSettled(settled) => self.release(settled),
-            UserEvent::FlowTemplateLinked(it) => {
+            Involvement::InvoiceSettled(settled) => self.release(settled),
+            Involvement::FlowTemplateLinked(it) => {
                 self.begin((FlowTemplate, it.company_id, it.flow_template_id.as_str()))
             }
-            UserEvent::FlowTemplateUnlinked(it) => self.end(
+            Involvement::FlowTemplateUnlinked(it) => self.end(
                 (FlowTemplate, it.company_id, it.flow_template_id.as_str()),
                 Ending::Unlinked,
             ),
-            UserEvent::ReferenceLinked(it) => {
+            Involvement::ReferenceLinked(it) => {
                 self.begin((Reference, it.company_id, it.reference_id.as_str()))
             }
-            UserEvent::ReferenceUnlinked(it) => self.end(
+            Involvement::ReferenceUnlinked(it) => self.end(
                 (Reference, it.company_id, it.reference_id.as_str()),
                 Ending::Unlinked,
             ),
-            // Not involvements, and so of no concern here.
-            _ => Ok(0),
         }
     }
 

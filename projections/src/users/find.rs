@@ -6,7 +6,7 @@ use rollbook_aggregates::values::{AccountId, Login, UserId};
 use rusqlite::{Connection, Row, params};
 
 use super::{DeletedUser, FoundUser, UserRow, accounts};
-use crate::columns::{coded, id, json, optional_time, time};
+use crate::columns::{account, coded, id, json, optional_time, time};
 use crate::page::{first, rows};
 use crate::text::sort_key;
 
@@ -25,13 +25,13 @@ macro_rules! columns {
         END,
         sessions_valid_from, created_at, modified_at, revision, position,
         active, locked, auto_locked_at, reset_until, new_password, password_set_at, onboarded,
-        second_factor, last_signed_in_at"
+        second_factor, last_signed_in_at, external, coalesce(home_account_id, account_id)"
     };
 }
 pub(super) use columns;
 
 /// How many they are.
-pub(super) const USER_COLUMNS: usize = 27;
+pub(super) const USER_COLUMNS: usize = 29;
 
 const SELECT_USER: &str = concat!(
     "SELECT ",
@@ -46,7 +46,7 @@ const SELECT_BY_SIGNATURE: &str = concat!(
     columns!(),
     "
     FROM users INDEXED BY users_by_signature
-    WHERE account_id = ?1 AND signature_key = ?2 AND signature_folded = ?3"
+    WHERE account_id = ?1 AND signature_key = ?2 AND signature_folded = ?3 AND NOT external"
 );
 
 const SELECT_BY_EMAIL: &str = concat!(
@@ -54,7 +54,7 @@ const SELECT_BY_EMAIL: &str = concat!(
     columns!(),
     "
     FROM users INDEXED BY users_by_email
-    WHERE account_id = ?1 AND email_key = ?2 AND email_folded = ?3
+    WHERE account_id = ?1 AND email_key = ?2 AND email_folded = ?3 AND NOT external
     ORDER BY user_id
     LIMIT 2"
 );
@@ -136,7 +136,8 @@ impl<'a> Finder<'a> {
             language: row.get(7)?,
             user_type: coded(row, 8)?,
             status: coded(row, 9)?,
-            external: false,
+            external: row.get(27)?,
+            home_account_id: account(row, 28)?,
             roles: json(row, 10)?,
             permissions: json(row, 11)?,
             companies: json(row, 12)?,

@@ -34,9 +34,10 @@ const INSERT_USER: &str = "
 const ADVANCE: &str = "
     UPDATE users
     SET revision = ?2, position = ?3
-    WHERE user_id = ?1";
+    WHERE user_id = ?1 AND NOT external";
 
-/// A change of a user, with the columns it sets from `?5` on.
+/// A change of a user, with the columns it sets from `?5` on. It shows in every account that the user has access to: what is
+/// of the home account alone is kept from changing there, and the revision is that of the access.
 macro_rules! change {
     ($columns:literal) => {
         concat!(
@@ -44,7 +45,7 @@ macro_rules! change {
     UPDATE users
     SET ",
             $columns,
-            " revision = ?2, position = ?3, modified_at = ?4
+            " revision = iif(external, revision, ?2), position = ?3, modified_at = ?4
     WHERE user_id = ?1"
         )
     };
@@ -73,18 +74,19 @@ const RENAME: &str =
     change!("first_name = ?5, first_name_key = ?6, last_name = ?7, last_name_key = ?8,");
 const SET_SIGNATURE: &str = change!("signature = ?5, signature_folded = ?6, signature_key = ?7,");
 const SET_EMAIL: &str = change!("email = ?5, email_folded = ?6, email_key = ?7,");
-const SET_PHONE: &str = change!("phone = ?5,");
-const SET_MOBILE_PHONE: &str = change!("mobile_phone = ?5,");
+const SET_PHONE: &str = change!("phone = iif(external, phone, ?5),");
+const SET_MOBILE_PHONE: &str = change!("mobile_phone = iif(external, mobile_phone, ?5),");
 const SET_LANGUAGE: &str = change!("language = ?5,");
-const SET_USER_TYPE: &str = change!("user_type = ?5,");
-const SET_ROLES: &str = change!("roles = ?5, first_role = ?6,");
-const SET_PERMISSIONS: &str = change!("permissions = ?5,");
+const SET_USER_TYPE: &str = change!("user_type = iif(external, user_type, ?5),");
+const SET_ROLES: &str =
+    change!("roles = iif(external, roles, ?5), first_role = iif(external, first_role, ?6),");
+const SET_PERMISSIONS: &str = change!("permissions = iif(external, permissions, ?5),");
 const COUNT_COMPANIES: &str = change!(
-    "companies = (
+    "companies = iif(external, companies, (
         SELECT count(*)
         FROM user_companies
         WHERE user_companies.user_id = ?1
-    ),"
+    )),"
 );
 
 const DELETE_ROLES: &str = "
@@ -126,7 +128,7 @@ const REMEMBER_DELETED: &str = "
     INSERT INTO deleted_users (user_id, account_id, created_at, deleted_at, revision, position)
     SELECT user_id, account_id, created_at, ?4, ?2, ?3
     FROM users
-    WHERE user_id = ?1";
+    WHERE user_id = ?1 AND NOT external";
 
 const DELETE_USER: &str = "
     DELETE FROM users

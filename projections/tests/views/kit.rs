@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rollbook_aggregates::access::{AccessEvent, AccessKey};
 use rollbook_aggregates::account::{
     AccountCreated, AccountEvent, CompanyAdded, RoleDefined, Settings,
 };
@@ -42,6 +43,8 @@ pub struct Happening {
     stream: StreamId,
     events: Vec<NewEvent>,
     forget: bool,
+    /// Another account than the commit's.
+    account: Option<AccountId>,
 }
 
 impl Happening {
@@ -54,7 +57,14 @@ impl Happening {
             stream: StreamId::new(kind, id.to_string()),
             events,
             forget: false,
+            account: None,
         }
+    }
+
+    /// It counts for this account, whatever the commit's is.
+    pub fn of_account(mut self, account: &AccountId) -> Self {
+        self.account = Some(account.clone());
+        self
     }
 
     /// A raw event of the user, in whatever form.
@@ -68,6 +78,7 @@ impl Happening {
             stream: StreamId::new("user", user.to_string()),
             events: vec![event],
             forget: false,
+            account: None,
         }
     }
 
@@ -88,6 +99,10 @@ pub fn to_user(user: UserId, events: Vec<UserEvent>) -> Happening {
 
 pub fn signed_in(user: UserId) -> Happening {
     Happening::of("signin", &user, vec![SignInEvent::from(SignedIn {})])
+}
+
+pub fn to_access(key: &AccessKey, events: Vec<AccessEvent>) -> Happening {
+    Happening::of("access", key, events).of_account(&key.account_id)
 }
 
 pub fn to_invitation(invitation: InvitationId, events: Vec<InvitationEvent>) -> Happening {
@@ -155,6 +170,7 @@ impl Directory {
             stream,
             events,
             forget,
+            account: own,
         } in happenings
         {
             let revision = self.revisions.entry(stream.clone()).or_default();
@@ -162,7 +178,7 @@ impl Directory {
             *revision += events.len() as u64;
             append.streams.push(StreamAppend {
                 stream,
-                account_id: account.to_string(),
+                account_id: own.as_ref().unwrap_or(account).to_string(),
                 expected_revision,
                 events,
                 forget,

@@ -6,6 +6,7 @@ use clap::Args;
 use prost_types::FieldMask;
 use rollbook_proto::v1::{
     CommandOptions, account_service_client::AccountServiceClient,
+    external_access_service_client::ExternalAccessServiceClient,
     history_service_client::HistoryServiceClient,
     invitation_service_client::InvitationServiceClient,
     involvement_service_client::InvolvementServiceClient,
@@ -199,6 +200,13 @@ impl Client {
             ..self.bearer.clone()
         };
         UserServiceClient::with_interceptor(self.channel.clone(), bearer)
+            .max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Calls of the external access service.
+    #[must_use]
+    pub fn external_access(&self) -> ExternalAccessServiceClient<Authorised> {
+        ExternalAccessServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
             .max_decoding_message_size(LARGEST_ANSWER)
     }
 

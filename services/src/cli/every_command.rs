@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use clap::Parser as _;
 use rollbook_eventstore::Clock;
-use rollbook_proto::v1::{InviteUsersRequest, invite_result::Outcome};
+use rollbook_proto::v1::{
+    AccountSettings, CreateAccountRequest, InviteUsersRequest, NewUser, PasswordAuthority,
+    invite_result::Outcome,
+};
 use tempfile::TempDir;
 
 use super::{
@@ -248,6 +251,68 @@ async fn users_are_imported_and_watched_from_the_command_line() {
         assert!(report.contains(told), "{told} is not in {report}");
     }
     assert_eq!(report.lines().count(), 4, "{report}");
+    office.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn external_users_are_managed_from_the_command_line() {
+    let office = Office::open().await;
+    let operator = office.client("operator").await;
+    let request = CreateAccountRequest {
+        account_id: "beta".to_owned(),
+        title: "Beta".to_owned(),
+        settings: Some(AccountSettings {
+            password_authority: PasswordAuthority::External.into(),
+            ..AccountSettings::default()
+        }),
+        administrator: Some(NewUser {
+            signature: "BEA".to_owned(),
+            first_name: "Bea".to_owned(),
+            last_name: "Ek".to_owned(),
+            email: "bea@beta.example".to_owned(),
+            ..NewUser::default()
+        }),
+        ..CreateAccountRequest::default()
+    };
+    let answer = operator.accounts().create_account(request).await.unwrap();
+    let bea = answer.into_inner().administrator.unwrap().user_id;
+    office
+        .all(
+            "operator",
+            &format!(
+                "access grant {bea} --permission archive@North --permission archive --reason helps
+                 access list --user {bea} --json"
+            ),
+        )
+        .await;
+    office
+        .all(
+            "administrator",
+            &format!(
+                "user list --external true
+                 user list --external false --json
+                 user get {bea}
+                 user check-access {bea} archive --company North
+                 access update {bea} --type administrator --no-permissions
+                 access update {bea} --permission archive --validate-only
+                 access list --total
+                 access revoke {bea}
+                 access list --all --limit 0"
+            ),
+        )
+        .await;
+    let refused = office
+        .types(
+            "administrator",
+            &format!("access update {bea} --type standard"),
+        )
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("ACCESS_REVOKED") && refused.contains("rollbook access grant"),
+        "{refused}"
+    );
     office.running.shutdown().await.unwrap();
 }
 

@@ -203,6 +203,10 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::NotAdministrator => {
             Some("use the token of an administrator of this account who is active and not locked")
         }
+        R::AccessNotFound => Some("`rollbook access list` shows the external users of the account"),
+        R::AccessExists => Some("change it with `rollbook access update`"),
+        R::AccessRevoked => Some("an operator can grant it again: `rollbook access grant`"),
+        R::UserAtHome => Some("a user needs no access to its own account"),
         R::TooManyReviewers => Some("retract reviews that no longer count first"),
         R::TooLarge => Some("split it into several commands"),
         R::PageTokenInvalid => Some("begin the list anew"),
@@ -270,7 +274,8 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         | R::UserDeleted
         | R::UserExists
         | R::InvitationNotFound
-        | R::InvitationAccepted => None,
+        | R::InvitationAccepted
+        | R::TooManyAccesses => None,
     }
 }
 

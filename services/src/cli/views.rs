@@ -1,7 +1,7 @@
 //! What people see of a user, an account, an invitation.
 
 use rollbook_proto::v1::{
-    AcceptInvitationResponse, Account, AccountSettings, ActivateUserResponse,
+    AcceptInvitationResponse, Access, AccessStatus, Account, AccountSettings, ActivateUserResponse,
     AddUserCompaniesResponse, Allegiance, CreateUserResponse, DeactivateUserResponse,
     DeleteUserResponse, Invitation, InvitationStatus, LinkFlowTemplateResponse,
     LinkReferenceResponse, LockUserResponse, Login, Permission, RemoveUserCompaniesResponse,
@@ -73,6 +73,7 @@ pub fn user(user: &User) -> String {
         ("language", user.language.clone()),
         ("type", type_name(user.user_type())),
         ("status", status_name(user.status())),
+        ("home", elsewhere(user).to_owned()),
         ("roles", user.roles.join(", ")),
         ("permissions", permissions(&user.permissions)),
         ("companies", companies(&user.companies, &user.user_id)),
@@ -97,6 +98,7 @@ pub fn users(users: &[User]) -> String {
         "e-mail",
         "type",
         "status",
+        "home",
         "roles",
         "modified",
     ]);
@@ -108,11 +110,17 @@ pub fn users(users: &[User]) -> String {
             user.email.clone(),
             type_name(user.user_type()),
             status_name(user.status()),
+            elsewhere(user).to_owned(),
             user.roles.join(", "),
             time(user.modified_at.as_ref()),
         ]);
     }
     table.to_string()
+}
+
+/// Where an external user is at home; of the account's own users there is nothing to say.
+fn elsewhere(user: &User) -> &'static str {
+    if user.external { "another account" } else { "" }
 }
 
 /// First and last name.
@@ -276,6 +284,53 @@ pub fn accounts(accounts: &[Account]) -> String {
         ]);
     }
     table.to_string()
+}
+
+/// An access of an external user, one property a line.
+#[must_use]
+pub fn access(access: &Access) -> String {
+    properties(&[
+        ("account", access.account_id.clone()),
+        ("user", access.user_id.clone()),
+        ("home", access.home_account_id.clone()),
+        ("status", access_status(access.status())),
+        ("type", type_name(access.user_type())),
+        ("permissions", permissions(&access.permissions)),
+        ("sessions from", time(access.sessions_valid_from.as_ref())),
+        ("granted", time(access.granted_at.as_ref())),
+        ("modified", time(access.modified_at.as_ref())),
+        ("revoked", time(access.revoked_at.as_ref())),
+    ])
+}
+
+/// Accesses of external users, one a line.
+#[must_use]
+pub fn accesses(accesses: &[Access]) -> String {
+    let mut table = table([
+        "account",
+        "user",
+        "home",
+        "status",
+        "type",
+        "permissions",
+        "granted",
+    ]);
+    for access in accesses {
+        table.add_row([
+            access.account_id.clone(),
+            access.user_id.clone(),
+            access.home_account_id.clone(),
+            access_status(access.status()),
+            type_name(access.user_type()),
+            permissions(&access.permissions),
+            time(access.granted_at.as_ref()),
+        ]);
+    }
+    table.to_string()
+}
+
+fn access_status(status: AccessStatus) -> String {
+    plain(status.as_str_name(), "ACCESS_STATUS_")
 }
 
 /// An invitation, one property a line.

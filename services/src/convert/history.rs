@@ -7,11 +7,14 @@ use serde_json::{Map, Value};
 
 use super::user::known;
 use super::{Fields, read_time, wire_time};
+use crate::executor::access_id;
 
 /// How the log names the stream of a user.
 const USER: &str = "user";
+/// How the log names the stream of the access of a user to an account.
+const ACCESS: &str = "access";
 /// The streams there are.
-const STREAMS: &[&str] = &["account", "invitation", "invoice", USER];
+const STREAMS: &[&str] = &[ACCESS, "account", "invitation", "invoice", USER];
 
 /// Whether personal data is shown to a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +47,15 @@ pub fn event_filter(
             fields.read("", &stream, read_stream)
         });
         if let Some(user) = user {
-            let stream = StreamId::new(USER, user.to_string());
-            if !streams.is_empty() && !streams.contains(&stream) {
-                fields.bad("user_id", "must be among the streams where both are given");
+            let own = streams_of(user, account.as_ref().or(only));
+            if streams.is_empty() {
+                streams = own;
+            } else {
+                streams.retain(|stream| own.contains(stream));
+                if streams.is_empty() {
+                    fields.bad("user_id", "must be among the streams where both are given");
+                }
             }
-            streams = vec![stream];
         }
         let event_types = fields.list("event_types", 100, event_types, |fields, name| {
             let fits =
@@ -75,15 +82,22 @@ pub fn event_filter(
     })
 }
 
+/// What happened to a user: at home, and in the account that is asked about.
+fn streams_of(user: UserId, account: Option<&AccountId>) -> Vec<StreamId> {
+    let access = account.map(|account| StreamId::new(ACCESS, access_id(account, user)));
+    let at_home = StreamId::new(USER, user.to_string());
+    [at_home].into_iter().chain(access).collect()
+}
+
 fn read_stream(text: &str) -> Result<StreamId, &'static str> {
     const PROBLEM: &str = "must be a stream such as user-<id>";
     let stream: StreamId = text.parse().map_err(|_| PROBLEM)?;
     let known = STREAMS.contains(&stream.aggregate_type.as_str());
-    let fits = stream.aggregate_id.len() <= 64
+    let fits = stream.aggregate_id.len() <= 128
         && stream
             .aggregate_id
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'/');
     (known && fits).then_some(stream).ok_or(PROBLEM)
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use rollbook_aggregates::account::{Account, Settings};
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{
-    AccessDenial, Blocker, CompanyProperties, Gone, Person, Status, User,
+    AccessDenial, Blocker, CompanyProperties, Gone, Need, Person, Status, User,
 };
 use rollbook_aggregates::values::{
     AccountId, Allegiance, CompanyId, EmailAddress, Permission, RoleName, Signature, UserId,
@@ -96,6 +96,7 @@ impl TryFrom<pb::ListUsersRequest> for ListedUsers {
             page_token: _,
             include_total,
             read: _,
+            external,
         } = request;
         let mut fields = Fields::default();
         let account = fields.read("account_id", &account_id, AccountId::parse);
@@ -130,6 +131,7 @@ impl TryFrom<pb::ListUsersRequest> for ListedUsers {
             statuses,
             role: role.map(|role| role.to_string()),
             user_type,
+            external,
             sort: read_sort(sort),
             descending,
             limit,
@@ -232,6 +234,7 @@ fn person_from_state(
         revision,
         last_signed_in_at: None,
         mfa_enrolled: person.credentials().has_second_factor(),
+        external: false,
     }
 }
 
@@ -303,6 +306,7 @@ pub fn user_from_row(row: UserRow) -> pb::User {
         revision: row.revision,
         last_signed_in_at: row.last_signed_in_at.map(wire_time),
         mfa_enrolled: row.second_factor,
+        external: row.external,
     }
 }
 
@@ -314,7 +318,8 @@ pub(super) const fn write_user_type(user_type: UserType) -> pb::UserType {
     }
 }
 
-fn text(value: Option<impl ToString>) -> String {
+/// A value as text; empty where there is none.
+pub(super) fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
@@ -357,6 +362,7 @@ pub fn blocker(blocker: &Blocker) -> Vec<pb::DeletionBlocker> {
             kind: kind.into(),
             company_id: text(company),
             subject,
+            elsewhere: 0,
         }]
     };
     match blocker {
@@ -400,6 +406,19 @@ pub fn blocker(blocker: &Blocker) -> Vec<pb::DeletionBlocker> {
             .flat_map(|user| one(Kind::SupervisedUser, Some(*company_id), user.clone()))
             .collect(),
         Blocker::LastAdministrator => one(Kind::LastAdministrator, None, String::new()),
+        Blocker::NeededElsewhere { need, count } => {
+            let kind = match need {
+                Need::QueuedInvoice => Kind::QueuedInvoice,
+                Need::LinkedReference => Kind::LinkedReference,
+                Need::LinkedFlowTemplate => Kind::LinkedFlowTemplate,
+                Need::UnsettledInvoice => Kind::UnsettledInvoice,
+            };
+            vec![pb::DeletionBlocker {
+                kind: kind.into(),
+                elsewhere: u64::try_from(*count).unwrap_or(u64::MAX),
+                ..pb::DeletionBlocker::default()
+            }]
+        }
     }
 }
 
@@ -416,5 +435,6 @@ pub const fn denial(denial: AccessDenial) -> pb::AccessDenialReason {
         AccessDenial::ModuleUnknown => pb::AccessDenialReason::ModuleUnknown,
         AccessDenial::CompanyNotLinked => pb::AccessDenialReason::CompanyNotLinked,
         AccessDenial::NoGrant => pb::AccessDenialReason::NoGrant,
+        AccessDenial::AccessRevoked => pb::AccessDenialReason::AccessRevoked,
     }
 }

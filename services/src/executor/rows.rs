@@ -6,7 +6,11 @@ use rollbook_eventstore as store;
 
 pub(super) fn claim(account: &AccountId, claim: &Claim) -> store::Claim {
     store::Claim {
-        account_id: account.to_string(),
+        account_id: if claim.spans_accounts() {
+            String::new()
+        } else {
+            account.to_string()
+        },
         kind: claim.kind().to_owned(),
         key: match claim.key() {
             ClaimKeyText::Plain(key) => store::ClaimKey::Plain(key),

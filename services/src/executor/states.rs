@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rollbook_aggregates::access::Access;
 use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::{Claimant, Recorded, Timestamp};
 use rollbook_aggregates::invitation::Invitation;
@@ -22,6 +23,8 @@ pub trait Stored: Claimant + Send + Sync + 'static {
     fn staged(states: &States) -> &BTreeMap<String, Staged<Self>>;
     /// Those of one unit of work, to add to.
     fn staged_mut(states: &mut States) -> &mut BTreeMap<String, Staged<Self>>;
+    /// The account it belongs to; none before it was made.
+    fn account_of(&self) -> Option<&AccountId>;
     /// What a commit through the stock framework needs beyond the events.
     fn guards_of(&mut self) -> Guards;
 }
@@ -62,6 +65,7 @@ impl<A: Claimant> Staged<A> {
 pub struct States {
     accounts: BTreeMap<String, Staged<Account>>,
     users: BTreeMap<String, Staged<User>>,
+    accesses: BTreeMap<String, Staged<Access>>,
     invitations: BTreeMap<String, Staged<Invitation>>,
     invoices: BTreeMap<String, Staged<Invoice>>,
 }
@@ -78,9 +82,12 @@ macro_rules! stored {
             fn staged_mut(states: &mut States) -> &mut BTreeMap<String, Staged<Self>> {
                 &mut states.$field
             }
-            fn guards_of(&mut self) -> Guards {
+            fn account_of(&self) -> Option<&AccountId> {
                 let account: fn(&Self) -> Option<&AccountId> = $account;
-                account(self).map_or_else(Guards::default, |account| {
+                account(self)
+            }
+            fn guards_of(&mut self) -> Guards {
+                self.account_of().map_or_else(Guards::default, |account| {
                     rows::guards(account, self.guards())
                 })
             }
@@ -95,7 +102,7 @@ macro_rules! stored {
                 revisions
             }
 
-            /// Every stream with what is to be appended to it.
+            /// Every stream with what is to be appended to it; one that is of no account yet counts for this one.
             pub(super) fn appends(&self, account_id: &AccountId) -> Outcome<Vec<StreamAppend>> {
                 let mut appends = Vec::new();
                 $(appends_of(&self.$field, account_id, &mut appends)?;)+
@@ -113,6 +120,7 @@ macro_rules! stored {
 stored! {
     Account in accounts of Account::id,
     User in users of User::account_id,
+    Access in accesses of Access::account_id,
     Invitation in invitations of |invitation| Some(&invitation.offer()?.account_id),
     Invoice in invoices of Invoice::account_id,
 }
@@ -147,7 +155,7 @@ fn appends_of<A: Stored>(
         let events: Result<Vec<_>, _> = staged.events.iter().map(NewEvent::of).collect();
         appends.push(StreamAppend {
             stream: stream::<A>(id),
-            account_id: account_id.to_string(),
+            account_id: staged.state.account_of().unwrap_or(account_id).to_string(),
             expected_revision: staged.loaded,
             events: events.map_err(|error| {
                 Failure::from(rollbook_eventstore::StoreError::Corrupt(error.to_string()))

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use rollbook_aggregates::access::{Access, AccessKey};
 use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::{
     Actor, Claim, Context, Decide, Facts, Held, Holders, Reads, Requires, Timestamp,
 };
 use rollbook_aggregates::user::User;
+use rollbook_aggregates::values::{AccountId, UserId, UserType};
 use rollbook_eventstore::{
     Append, HeldClaim, Metadata, Request, Requirement, SideRow, StreamId, Violation,
 };
 use rollbook_proto::v1::ErrorReason;
 
 use super::states::{Staged, States, Stored};
-use super::{Executor, Order, rows};
+use super::{Executor, Order, access_id, rows};
 use crate::caller::Caller;
 use crate::failure::{Failure, Outcome};
 
@@ -27,6 +29,8 @@ pub struct Unit<'a> {
     rests_on_cache: bool,
     /// When it is decided.
     pub now: Timestamp,
+    /// Who acts: what the token says, once it is known whether a user who acts is at home in the account.
+    pub actor: Actor,
     states: States,
     require: Vec<(Requirement, Refuses)>,
     release: Vec<HeldClaim>,
@@ -44,6 +48,7 @@ impl<'a> Unit<'a> {
             fresh,
             rests_on_cache: false,
             now: executor.clock.now(),
+            actor: order.call.caller.actor.clone(),
             states: States::default(),
             require: Vec::new(),
             release: Vec::new(),
@@ -69,10 +74,16 @@ impl<'a> Unit<'a> {
     /// Whether the caller, where it is a user, still is what its token says, on a token newer than its sessions (R68).
     pub(super) async fn authorise(&mut self) -> Outcome<()> {
         let caller = Arc::clone(&self.order.call.caller);
-        match caller.user() {
-            None => Ok(()),
-            Some(id) => may_act(&caller, &*self.load::<User>(&id.to_string()).await?),
-        }
+        let Some(id) = caller.user() else {
+            return Ok(());
+        };
+        let user = self.load::<User>(&id.to_string()).await?;
+        let access = match foreign(&caller, &user) {
+            Some(key) => Some(self.load::<Access>(&key.to_string()).await?),
+            None => None,
+        };
+        self.actor = acting(&caller, &user, access.as_deref())?;
+        Ok(())
     }
 
     /// An aggregate with what is staged; what does not exist is its default. The commit checks that it did not move.
@@ -150,6 +161,36 @@ impl<'a> Unit<'a> {
         Ok(holders.iter().map(rows::holders).collect())
     }
 
+    /// Every access that a user has, or had, to other accounts than its own, with what is staged.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn accesses_of(&mut self, user_id: UserId) -> Outcome<Vec<Arc<Access>>> {
+        let mut accesses = Vec::new();
+        for holders in self.holders(&[Claim::ExternalAccess(user_id)]).await? {
+            let accounts = holders.owners.iter().map(|owner| AccountId::parse(owner));
+            for account_id in accounts.filter_map(Result::ok) {
+                accesses.push(self.load(&access_id(&account_id, user_id)).await?);
+            }
+        }
+        Ok(accesses)
+    }
+
+    /// The stream of the access by which a user whose home is another account is, or was, one of the command's.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn external(&mut self, user_id: UserId) -> Outcome<Option<String>> {
+        let user = self.load::<User>(&user_id.to_string()).await?;
+        let account_id = &self.order.account_id;
+        if user.account_id().is_none_or(|home| home == account_id) {
+            return Ok(None);
+        }
+        let id = access_id(account_id, user_id);
+        let access = self.load::<Access>(&id).await?;
+        Ok(access.key().is_some().then_some(id))
+    }
+
     /// Looks up what a command, or a question, needs to know.
     ///
     /// # Errors
@@ -157,6 +198,7 @@ impl<'a> Unit<'a> {
     pub async fn facts(&mut self, reads: Reads) -> Outcome<Facts> {
         let Reads {
             users,
+            accesses_of,
             claims,
             invoices,
         } = reads;
@@ -164,6 +206,9 @@ impl<'a> Unit<'a> {
         for id in users {
             let user = self.load::<User>(&id.to_string()).await?;
             facts.insert_user(id, user);
+        }
+        for id in accesses_of {
+            facts.insert_accesses(id, self.accesses_of(id).await?);
         }
         for key in invoices {
             let id = key.stream_id(&self.order.account_id).to_string();
@@ -190,7 +235,7 @@ impl<'a> Unit<'a> {
         let aggregate = self.load::<C::Aggregate>(id).await?;
         let facts = self.facts(command.reads(&account, &aggregate)).await?;
         let ctx = Context {
-            actor: &self.order.call.caller.actor,
+            actor: &self.actor,
             now: self.now,
             account: &account,
             facts: &facts,
@@ -198,7 +243,12 @@ impl<'a> Unit<'a> {
         let decision = command
             .decide(&ctx, &aggregate)
             .map_err(|error| Failure::refused(&error))?;
-        self.stage_guards::<C::Aggregate>(&decision.requires, &decision.releases, &decision.takes);
+        let account_id = match &decision.after {
+            Some(after) => after.account_of(),
+            None => aggregate.account_of(),
+        };
+        self.stage_requirements::<C::Aggregate>(&decision.requires);
+        self.stage_claims(account_id, &decision.releases, &decision.takes);
         if let Some(error) = &decision.refused {
             self.refused = Some(Failure::refused(error));
         }
@@ -212,12 +262,8 @@ impl<'a> Unit<'a> {
         Ok(())
     }
 
-    fn stage_guards<A: Stored>(
-        &mut self,
-        requires: &[Requires],
-        releases: &[Held],
-        takes: &[Held],
-    ) {
+    /// What a command requires is asked of its account, whatever the aggregate's is.
+    fn stage_requirements<A: Stored>(&mut self, requires: &[Requires]) {
         let account = &self.order.account_id;
         for requires in requires {
             let requirement = rows::requirement(account, requires);
@@ -227,6 +273,11 @@ impl<'a> Unit<'a> {
             });
             self.require.push((requirement, refuses));
         }
+    }
+
+    /// What an aggregate holds, it holds in its own account.
+    fn stage_claims(&mut self, account: Option<&AccountId>, releases: &[Held], takes: &[Held]) {
+        let account = account.unwrap_or(&self.order.account_id);
         let row = |held| rows::held(account, held);
         self.release.extend(releases.iter().map(row));
         self.take.extend(takes.iter().map(row));
@@ -312,32 +363,63 @@ pub fn account_not_found() -> Failure {
     Failure::new(ErrorReason::AccountNotFound, "no such account")
 }
 
-/// Whether the caller, which is this user, may act as what its token says.
+/// The access that the caller, which is this user, acts by where its token is for another account than its home.
+pub(super) fn foreign(caller: &Caller, user: &User) -> Option<AccessKey> {
+    let account_id = caller.account.clone()?;
+    let elsewhere = user.account_id().is_some_and(|home| *home != account_id);
+    let user_id = caller.user().filter(|_| elsewhere)?;
+    Some(AccessKey {
+        account_id,
+        user_id,
+    })
+}
+
+/// Who acts, where the caller, which is this user, may act as what its token says. Where its home is another account, its
+/// access says what it is here, and its home whether it may sign in; sessions end with what ends them there or here.
 ///
 /// # Errors
 /// `NOT_ADMINISTRATOR`, `NOT_ALLOWED` or `SESSIONS_ENDED`.
-pub(super) fn may_act(caller: &Caller, user: &User) -> Outcome<()> {
-    let person = user.person().filter(|person| {
-        caller.account.as_ref() == Some(person.account_id())
-            && match caller.actor {
-                Actor::Administrator(_) => person.can_act_as_administrator(),
-                Actor::User(_) | Actor::Outside(_) => {
-                    person.is_active() && !person.is_locked() && person.is_onboarded()
-                }
-            }
-    });
-    match person {
-        None => Err(not_acting(&caller.actor)),
-        Some(person) if person.sessions_valid_from() > caller.issued_at => Err(sessions_ended()),
-        Some(_) => Ok(()),
+pub(super) fn acting(caller: &Caller, user: &User, access: Option<&Access>) -> Outcome<Actor> {
+    let refused = || not_acting(&caller.actor);
+    let person = user.person().ok_or_else(refused)?;
+    let external = access.and_then(Access::granted);
+    let (account, user_type, sessions) = match external {
+        None => (
+            person.account_id(),
+            person.user_type(),
+            person.sessions_valid_from(),
+        ),
+        Some(external) => (
+            external.account_id(),
+            external.user_type(),
+            external
+                .sessions_valid_from()
+                .max(person.sessions_valid_from()),
+        ),
+    };
+    let actor = match (&caller.actor, user_type) {
+        (Actor::Administrator(id), UserType::Administrator) if external.is_some() => {
+            Actor::ExternalAdministrator(*id)
+        }
+        (Actor::Administrator(_) | Actor::ExternalAdministrator(_), UserType::Standard) => {
+            return Err(refused());
+        }
+        (actor, UserType::Administrator | UserType::Standard) => actor.clone(),
+    };
+    if caller.account.as_ref() != Some(account) || !person.can_act() {
+        return Err(refused());
     }
+    if sessions > caller.issued_at {
+        return Err(sessions_ended());
+    }
+    Ok(actor)
 }
 
 /// The token's subject may no longer act.
 #[must_use]
 pub fn not_acting(actor: &Actor) -> Failure {
     match actor {
-        Actor::Administrator(_) => Failure::new(
+        Actor::Administrator(_) | Actor::ExternalAdministrator(_) => Failure::new(
             ErrorReason::NotAdministrator,
             "the token's subject is not an administrator who can act",
         ),

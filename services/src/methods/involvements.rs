@@ -14,7 +14,6 @@ use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::involvement_service_server::InvolvementService;
 use tonic::{Request, Response, Status};
 
-use super::users::changed;
 use super::{Arrived, Directory, InAccount, at_least, order};
 use crate::convert::{Fields, ToInvoice, involvement, reviewer};
 use crate::failure::{Failure, Outcome};
@@ -83,7 +82,9 @@ impl Directory {
         let user = fields.read("user_id", &user_id, UserId::parse);
         let limit = fields.checked("page_size", page::size(page_size));
         let (account, user, limit) = fields.finish((account, user, limit))?;
-        if self.views().users().get(&account, user)?.is_none() {
+        if self.views().users().get(&account, user)?.is_none()
+            && self.views().accesses().get(&account, user)?.is_none()
+        {
             return Err(Failure::refused(&UserError::NotFound));
         }
         let bound = format!("ListInvolvements {account} {user} {include_ended}");
@@ -155,13 +156,24 @@ macro_rules! settled {
     }};
 }
 
+macro_rules! reported {
+    ($directory:ident, $request:ident, $report:ty, $response:ident) => {{
+        let changed = $directory.report::<_, $report>($request).await?;
+        Ok(Response::new(pb::$response {
+            user: Some(changed.user),
+            revision: changed.revision,
+            position: changed.position,
+        }))
+    }};
+}
+
 #[tonic::async_trait]
 impl InvolvementService for Directory {
     async fn report_invoice_queued(
         &self,
         request: Request<pb::ReportInvoiceQueuedRequest>,
     ) -> Result<Response<pb::ReportInvoiceQueuedResponse>, Status> {
-        changed!(
+        reported!(
             self,
             request,
             ReportInvoiceQueued,
@@ -173,7 +185,7 @@ impl InvolvementService for Directory {
         &self,
         request: Request<pb::ReportInvoiceDequeuedRequest>,
     ) -> Result<Response<pb::ReportInvoiceDequeuedResponse>, Status> {
-        changed!(
+        reported!(
             self,
             request,
             ReportInvoiceDequeued,
@@ -185,7 +197,7 @@ impl InvolvementService for Directory {
         &self,
         request: Request<pb::ReportInvoiceReviewedRequest>,
     ) -> Result<Response<pb::ReportInvoiceReviewedResponse>, Status> {
-        changed!(
+        reported!(
             self,
             request,
             ReportInvoiceReviewed,
@@ -197,7 +209,7 @@ impl InvolvementService for Directory {
         &self,
         request: Request<pb::RetractInvoiceReviewRequest>,
     ) -> Result<Response<pb::RetractInvoiceReviewResponse>, Status> {
-        changed!(
+        reported!(
             self,
             request,
             RetractInvoiceReview,
@@ -239,14 +251,14 @@ impl InvolvementService for Directory {
         &self,
         request: Request<pb::LinkFlowTemplateRequest>,
     ) -> Result<Response<pb::LinkFlowTemplateResponse>, Status> {
-        changed!(self, request, LinkFlowTemplate, LinkFlowTemplateResponse)
+        reported!(self, request, LinkFlowTemplate, LinkFlowTemplateResponse)
     }
 
     async fn unlink_flow_template(
         &self,
         request: Request<pb::UnlinkFlowTemplateRequest>,
     ) -> Result<Response<pb::UnlinkFlowTemplateResponse>, Status> {
-        changed!(
+        reported!(
             self,
             request,
             UnlinkFlowTemplate,
@@ -258,14 +270,14 @@ impl InvolvementService for Directory {
         &self,
         request: Request<pb::LinkReferenceRequest>,
     ) -> Result<Response<pb::LinkReferenceResponse>, Status> {
-        changed!(self, request, LinkReference, LinkReferenceResponse)
+        reported!(self, request, LinkReference, LinkReferenceResponse)
     }
 
     async fn unlink_reference(
         &self,
         request: Request<pb::UnlinkReferenceRequest>,
     ) -> Result<Response<pb::UnlinkReferenceResponse>, Status> {
-        changed!(self, request, UnlinkReference, UnlinkReferenceResponse)
+        reported!(self, request, UnlinkReference, UnlinkReferenceResponse)
     }
 
     async fn list_involvements(

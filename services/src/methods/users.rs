@@ -21,7 +21,7 @@ use crate::caller::Role;
 use crate::convert::{self, ToUser};
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
-use crate::plans::{CreateUserPlan, DeactivatePlan, OnUser};
+use crate::plans::{CreateUserPlan, DeactivatePlan, DeletePlan, OnUser};
 
 /// A user after a command on it.
 pub(super) struct Changed {
@@ -105,6 +105,29 @@ impl Directory {
         })
     }
 
+    async fn remove_user(
+        &self,
+        request: Request<pb::DeleteUserRequest>,
+    ) -> Outcome<pb::DeleteUserResponse> {
+        let Arrived {
+            call,
+            message,
+            digest,
+        } = self.arrive(request).await?;
+        let to = ToUser::<DeleteUser>::try_from(message)?;
+        let order = order(call, digest, to.account, to.options);
+        let plan = DeletePlan(OnUser {
+            user: to.user,
+            command: to.command,
+        });
+        let done = self.executor().run(&order, &plan).await?;
+        Ok(pb::DeleteUserResponse {
+            user: Some(self.user_of(&done, &done.outcome).await?),
+            revision: done.outcome.revision,
+            position: done.position,
+        })
+    }
+
     async fn deactivate(
         &self,
         request: Request<pb::DeactivateUserRequest>,
@@ -147,7 +170,6 @@ macro_rules! changed {
         }))
     }};
 }
-pub(super) use changed;
 
 #[tonic::async_trait]
 impl UserService for Directory {
@@ -204,7 +226,7 @@ impl UserService for Directory {
         &self,
         request: Request<pb::DeleteUserRequest>,
     ) -> Result<Response<pb::DeleteUserResponse>, Status> {
-        changed!(self, request, DeleteUser, DeleteUserResponse)
+        Ok(Response::new(self.remove_user(request).await?))
     }
 
     async fn check_user_deletion(

@@ -1,5 +1,6 @@
 //! The settlement of an invoice, which releases everybody who reviewed it.
 
+use rollbook_aggregates::access::OfAccess;
 use rollbook_aggregates::domain::{Claim, Decide, InvoiceKey};
 use rollbook_aggregates::invoice::{Invoice, Settlement};
 use rollbook_aggregates::user::SettleInvoice;
@@ -52,7 +53,10 @@ where
                 invoice_id: self.key.invoice_id.clone(),
                 settlement: self.settlement,
             };
-            unit.decide(&user.to_string(), settle).await?;
+            match unit.external(*user).await? {
+                Some(access) => unit.decide(&access, OfAccess(settle)).await?,
+                None => unit.decide(&user.to_string(), settle).await?,
+            }
         }
         Ok(SettleOutcome {
             released,

@@ -1,7 +1,8 @@
 //! Commands on one user.
 
+use rollbook_aggregates::access::EraseAccess;
 use rollbook_aggregates::domain::{Claim, Decide};
-use rollbook_aggregates::user::{CreateUser, DeactivateUser, Link, User};
+use rollbook_aggregates::user::{CreateUser, DeactivateUser, DeleteUser, Link, User};
 use rollbook_aggregates::values::{CompanyId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ impl<C> OnUser<C>
 where
     C: Decide<Aggregate = User> + Clone + Send + Sync,
 {
-    async fn decide(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
+    pub(super) async fn decide(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
         let id = self.user.to_string();
         unit.account().await?;
         let user = unit.load::<User>(&id).await?;
@@ -55,6 +56,23 @@ where
 
     async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
         self.decide(unit).await
+    }
+}
+
+/// Deletes a user, and ends its accesses to other accounts in the same commit (R26).
+pub struct DeletePlan(pub OnUser<DeleteUser>);
+
+impl Plan for DeletePlan {
+    type Outcome = UserOutcome;
+
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
+        let outcome = self.0.decide(unit).await?;
+        for access in unit.accesses_of(self.0.user).await? {
+            if let Some(key) = access.key() {
+                unit.decide(&key.to_string(), EraseAccess).await?;
+            }
+        }
+        Ok(outcome)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rollbook_aggregates::access::AccessCommand;
 use rollbook_aggregates::account::AccountCommand;
 use rollbook_aggregates::domain::Reason;
 use rollbook_aggregates::invitation::InvitationCommand;
@@ -16,7 +17,7 @@ use rollbook_tests::{contract, pb};
 /// The rules of the contract that the service keeps so far.
 const RULES: &[u32] = &[
     1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 17, 18, 23, 24, 25, 26, 27, 28, 29, 30, 31, 39, 40,
-    41, 44, 45, 46, 47, 48, 49, 50, 53, 54, 55, 56, 57, 58, 59, 62, 64, 66, 67, 68, 69, 70, 71,
+    41, 43, 44, 45, 46, 47, 48, 49, 50, 53, 54, 55, 56, 57, 58, 59, 62, 64, 66, 67, 68, 69, 70, 71,
 ];
 
 /// Reasons that no story can bring about on purpose: what each needs is a fault, or luck.
@@ -106,6 +107,7 @@ fn every_command_of_the_contract_is_a_command_of_the_domain() {
     let commands: BTreeSet<&str> = [
         AccountCommand::NAMES,
         UserCommand::NAMES,
+        AccessCommand::NAMES,
         InvitationCommand::NAMES,
         InvoiceCommand::NAMES,
     ]

@@ -101,6 +101,7 @@ async fn r24_every_blocker_is_told_at_once_and_r27_the_check_tells_the_same(dire
         kind: kind.into(),
         company_id: company_id.clone(),
         subject: subject.to_owned(),
+        elsewhere: 0,
     });
     let head = directory.head().await;
     assert_eq!(blockers(&acme, &anna).await, expected);

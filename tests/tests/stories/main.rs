@@ -17,6 +17,7 @@ mod deletion;
 mod erasure;
 mod errors;
 mod expiry;
+mod external_users;
 mod fuzz;
 mod history;
 mod imports;

@@ -255,6 +255,10 @@ fn r25_the_commit_requires_again_what_was_looked_up() {
                 claim: Claim::Administrator,
                 owner: ANNA.to_string(),
             },
+            Requires::Exactly {
+                claim: Claim::ExternalAccess(ANNA),
+                owners: std::collections::BTreeSet::new(),
+            },
         ]
     );
 }

@@ -2,11 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Involvements, ReviewKind};
-use crate::account::Account;
-use crate::domain::{Apply, Context, Decide, Decision, InvoiceKey, Reads, Timestamp};
+use super::{Involved, Involvements, Report, ReviewKind, involve, record};
+use crate::domain::{Apply, Context, Decision, InvoiceKey, Reads, Timestamp};
 use crate::invoice::{Invoice, Settlement};
-use crate::user::{User, UserError, UserEvent};
 use crate::values::{CompanyId, InvoiceId};
 
 /// An invoice was put into a user's personal queue.
@@ -62,24 +60,24 @@ pub struct InvoiceSettled {
     pub settlement: Settlement,
 }
 
-impl Apply<User> for InvoiceQueued {
-    fn apply(self, _at: Timestamp, user: &mut User) {
+impl<A: Involved> Apply<A> for InvoiceQueued {
+    fn apply(self, _at: Timestamp, involved: &mut A) {
         let key = key(self.company_id, self.invoice_id);
-        user.involve(|involvements| involvements.queued.insert(key));
+        involve(involved, |involvements| involvements.queued.insert(key));
     }
 }
 
-impl Apply<User> for InvoiceDequeued {
-    fn apply(self, _at: Timestamp, user: &mut User) {
+impl<A: Involved> Apply<A> for InvoiceDequeued {
+    fn apply(self, _at: Timestamp, involved: &mut A) {
         let key = key(self.company_id, self.invoice_id);
-        user.involve(|involvements| involvements.queued.remove(&key));
+        involve(involved, |involvements| involvements.queued.remove(&key));
     }
 }
 
-impl Apply<User> for InvoiceReviewed {
-    fn apply(self, _at: Timestamp, user: &mut User) {
+impl<A: Involved> Apply<A> for InvoiceReviewed {
+    fn apply(self, _at: Timestamp, involved: &mut A) {
         let key = key(self.company_id, self.invoice_id);
-        user.involve(|involvements| {
+        involve(involved, |involvements| {
             if self.settled {
                 involvements
                     .reviews_settled
@@ -91,10 +89,10 @@ impl Apply<User> for InvoiceReviewed {
     }
 }
 
-impl Apply<User> for InvoiceReviewRetracted {
-    fn apply(self, _at: Timestamp, user: &mut User) {
+impl<A: Involved> Apply<A> for InvoiceReviewRetracted {
+    fn apply(self, _at: Timestamp, involved: &mut A) {
         let key = key(self.company_id, self.invoice_id);
-        user.involve(|involvements| {
+        involve(involved, |involvements| {
             involvements
                 .reviews_settled
                 .remove(&(key.digest(), self.kind));
@@ -103,10 +101,10 @@ impl Apply<User> for InvoiceReviewRetracted {
     }
 }
 
-impl Apply<User> for InvoiceSettled {
-    fn apply(self, _at: Timestamp, user: &mut User) {
+impl<A: Involved> Apply<A> for InvoiceSettled {
+    fn apply(self, _at: Timestamp, involved: &mut A) {
         let key = key(self.company_id, self.invoice_id);
-        user.involve(|involvements| {
+        involve(involved, |involvements| {
             for kind in [ReviewKind::Reviewed, ReviewKind::Attested] {
                 if involvements.reviews_open.remove(&(key.clone(), kind)) {
                     involvements.reviews_settled.insert((key.digest(), kind));
@@ -124,14 +122,6 @@ const fn key(company_id: CompanyId, invoice_id: InvoiceId) -> InvoiceKey {
     }
 }
 
-impl User {
-    pub(super) fn involve(&mut self, change: impl FnOnce(&mut Involvements) -> bool) {
-        self.change(|person| {
-            change(&mut person.involvements);
-        });
-    }
-}
-
 impl Involvements {
     fn has_review(&self, invoice: &InvoiceKey, kind: ReviewKind) -> bool {
         self.reviews_open.contains(&(invoice.clone(), kind))
@@ -146,20 +136,6 @@ impl Involvements {
     }
 }
 
-/// One event, unless it is so already.
-pub(super) fn record(
-    ctx: &Context<'_>,
-    user: &User,
-    already: bool,
-    event: impl Into<UserEvent>,
-) -> Decision<User> {
-    if already {
-        Decision::nothing()
-    } else {
-        Decision::of(ctx, user, vec![event.into()])
-    }
-}
-
 /// Records that an invoice was put into a user's personal queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportInvoiceQueued {
@@ -169,13 +145,15 @@ pub struct ReportInvoiceQueued {
     pub invoice_id: InvoiceId,
 }
 
-impl Decide for ReportInvoiceQueued {
-    type Aggregate = User;
-
-    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
-        let person = user.must_be_present(ctx)?;
+impl Report for ReportInvoiceQueued {
+    fn decide_on<A: Involved>(
+        self,
+        ctx: &Context<'_>,
+        involved: &A,
+    ) -> Result<Decision<A>, A::Error> {
+        let involvements = involved.involvements(ctx)?;
         let key = key(self.company_id, self.invoice_id);
-        let already = person.involvements.queued.contains(&key);
+        let already = involvements.queued.contains(&key);
         if !already {
             ctx.account.must_have_companies([key.company_id])?;
         }
@@ -183,7 +161,7 @@ impl Decide for ReportInvoiceQueued {
             company_id: key.company_id,
             invoice_id: key.invoice_id,
         };
-        Ok(record(ctx, user, already, event))
+        Ok(record(ctx, involved, already, event))
     }
 }
 
@@ -196,18 +174,20 @@ pub struct ReportInvoiceDequeued {
     pub invoice_id: InvoiceId,
 }
 
-impl Decide for ReportInvoiceDequeued {
-    type Aggregate = User;
-
-    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
-        let person = user.must_be_present(ctx)?;
+impl Report for ReportInvoiceDequeued {
+    fn decide_on<A: Involved>(
+        self,
+        ctx: &Context<'_>,
+        involved: &A,
+    ) -> Result<Decision<A>, A::Error> {
+        let involvements = involved.involvements(ctx)?;
         let key = key(self.company_id, self.invoice_id);
-        let already = !person.involvements.queued.contains(&key);
+        let already = !involvements.queued.contains(&key);
         let event = InvoiceDequeued {
             company_id: key.company_id,
             invoice_id: key.invoice_id,
         };
-        Ok(record(ctx, user, already, event))
+        Ok(record(ctx, involved, already, event))
     }
 }
 
@@ -222,10 +202,8 @@ pub struct ReportInvoiceReviewed {
     pub kind: ReviewKind,
 }
 
-impl Decide for ReportInvoiceReviewed {
-    type Aggregate = User;
-
-    fn reads(&self, _account: &Account, _user: &User) -> Reads {
+impl Report for ReportInvoiceReviewed {
+    fn reads_on(&self) -> Reads {
         let key = key(self.company_id, self.invoice_id.clone());
         Reads {
             invoices: std::iter::once(key).collect(),
@@ -233,10 +211,14 @@ impl Decide for ReportInvoiceReviewed {
         }
     }
 
-    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
-        let person = user.must_be_present(ctx)?;
+    fn decide_on<A: Involved>(
+        self,
+        ctx: &Context<'_>,
+        involved: &A,
+    ) -> Result<Decision<A>, A::Error> {
+        let involvements = involved.involvements(ctx)?;
         let key = key(self.company_id, self.invoice_id);
-        let already = person.involvements.has_review(&key, self.kind);
+        let already = involvements.has_review(&key, self.kind);
         if !already {
             ctx.account.must_have_companies([key.company_id])?;
         }
@@ -248,7 +230,7 @@ impl Decide for ReportInvoiceReviewed {
             kind: self.kind,
             settled,
         };
-        Ok(record(ctx, user, already, event))
+        Ok(record(ctx, involved, already, event))
     }
 }
 
@@ -263,19 +245,21 @@ pub struct RetractInvoiceReview {
     pub kind: ReviewKind,
 }
 
-impl Decide for RetractInvoiceReview {
-    type Aggregate = User;
-
-    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
-        let person = user.must_be_present(ctx)?;
+impl Report for RetractInvoiceReview {
+    fn decide_on<A: Involved>(
+        self,
+        ctx: &Context<'_>,
+        involved: &A,
+    ) -> Result<Decision<A>, A::Error> {
+        let involvements = involved.involvements(ctx)?;
         let key = key(self.company_id, self.invoice_id);
-        let already = !person.involvements.has_review(&key, self.kind);
+        let already = !involvements.has_review(&key, self.kind);
         let event = InvoiceReviewRetracted {
             company_id: key.company_id,
             invoice_id: key.invoice_id,
             kind: self.kind,
         };
-        Ok(record(ctx, user, already, event))
+        Ok(record(ctx, involved, already, event))
     }
 }
 
@@ -290,18 +274,20 @@ pub struct SettleInvoice {
     pub settlement: Settlement,
 }
 
-impl Decide for SettleInvoice {
-    type Aggregate = User;
-
-    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
-        let person = user.must_be_present(ctx)?;
+impl Report for SettleInvoice {
+    fn decide_on<A: Involved>(
+        self,
+        ctx: &Context<'_>,
+        involved: &A,
+    ) -> Result<Decision<A>, A::Error> {
+        let involvements = involved.involvements(ctx)?;
         let key = key(self.company_id, self.invoice_id);
-        let already = !person.involvements.has_open_review(&key);
+        let already = !involvements.has_open_review(&key);
         let event = InvoiceSettled {
             company_id: key.company_id,
             invoice_id: key.invoice_id,
             settlement: self.settlement,
         };
-        Ok(record(ctx, user, already, event))
+        Ok(record(ctx, involved, already, event))
     }
 }

@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::invoices::record;
-use crate::domain::{Apply, Context, Decide, Decision, Timestamp};
-use crate::user::{User, UserError};
+use super::{Involved, Report, involve, record};
+use crate::domain::{Apply, Context, Decision, Timestamp};
 use crate::values::{CompanyId, FlowTemplateId, ReferenceId};
 
 /// A flow template was linked to a user.
@@ -25,17 +24,21 @@ pub struct FlowTemplateUnlinked {
     pub flow_template_id: FlowTemplateId,
 }
 
-impl Apply<User> for FlowTemplateLinked {
-    fn apply(self, _at: Timestamp, user: &mut User) {
+impl<A: Involved> Apply<A> for FlowTemplateLinked {
+    fn apply(self, _at: Timestamp, involved: &mut A) {
         let link = (self.company_id, self.flow_template_id);
-        user.involve(|involvements| involvements.flow_templates.insert(link));
+        involve(involved, |involvements| {
+            involvements.flow_templates.insert(link)
+        });
     }
 }
 
-impl Apply<User> for FlowTemplateUnlinked {
-    fn apply(self, _at: Timestamp, user: &mut User) {
+impl<A: Involved> Apply<A> for FlowTemplateUnlinked {
+    fn apply(self, _at: Timestamp, involved: &mut A) {
         let link = (self.company_id, self.flow_template_id);
-        user.involve(|involvements| involvements.flow_templates.remove(&link));
+        involve(involved, |involvements| {
+            involvements.flow_templates.remove(&link)
+        });
     }
 }
 
@@ -48,13 +51,15 @@ pub struct LinkFlowTemplate {
     pub flow_template_id: FlowTemplateId,
 }
 
-impl Decide for LinkFlowTemplate {
-    type Aggregate = User;
-
-    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
-        let person = user.must_be_present(ctx)?;
+impl Report for LinkFlowTemplate {
+    fn decide_on<A: Involved>(
+        self,
+        ctx: &Context<'_>,
+        involved: &A,
+    ) -> Result<Decision<A>, A::Error> {
+        let involvements = involved.involvements(ctx)?;
         let link = (self.company_id, self.flow_template_id);
-        let already = person.involvements.flow_templates.contains(&link);
+        let already = involvements.flow_templates.contains(&link);
         if !already {
             ctx.account.must_have_companies([link.0])?;
         }
@@ -62,7 +67,7 @@ impl Decide for LinkFlowTemplate {
             company_id: link.0,
             flow_template_id: link.1,
         };
-        Ok(record(ctx, user, already, event))
+        Ok(record(ctx, involved, already, event))
     }
 }
 
@@ -75,18 +80,20 @@ pub struct UnlinkFlowTemplate {
     pub flow_template_id: FlowTemplateId,
 }
 
-impl Decide for UnlinkFlowTemplate {
-    type Aggregate = User;
-
-    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
-        let person = user.must_be_present(ctx)?;
+impl Report for UnlinkFlowTemplate {
+    fn decide_on<A: Involved>(
+        self,
+        ctx: &Context<'_>,
+        involved: &A,
+    ) -> Result<Decision<A>, A::Error> {
+        let involvements = involved.involvements(ctx)?;
         let link = (self.company_id, self.flow_template_id);
-        let already = !person.involvements.flow_templates.contains(&link);
+        let already = !involvements.flow_templates.contains(&link);
         let event = FlowTemplateUnlinked {
             company_id: link.0,
             flow_template_id: link.1,
         };
-        Ok(record(ctx, user, already, event))
+        Ok(record(ctx, involved, already, event))
     }
 }
 
@@ -108,17 +115,21 @@ pub struct ReferenceUnlinked {
     pub reference_id: ReferenceId,
 }
 
-impl Apply<User> for ReferenceLinked {
-    fn apply(self, _at: Timestamp, user: &mut User) {
+impl<A: Involved> Apply<A> for ReferenceLinked {
+    fn apply(self, _at: Timestamp, involved: &mut A) {
         let link = (self.company_id, self.reference_id);
-        user.involve(|involvements| involvements.references.insert(link));
+        involve(involved, |involvements| {
+            involvements.references.insert(link)
+        });
     }
 }
 
-impl Apply<User> for ReferenceUnlinked {
-    fn apply(self, _at: Timestamp, user: &mut User) {
+impl<A: Involved> Apply<A> for ReferenceUnlinked {
+    fn apply(self, _at: Timestamp, involved: &mut A) {
         let link = (self.company_id, self.reference_id);
-        user.involve(|involvements| involvements.references.remove(&link));
+        involve(involved, |involvements| {
+            involvements.references.remove(&link)
+        });
     }
 }
 
@@ -131,13 +142,15 @@ pub struct LinkReference {
     pub reference_id: ReferenceId,
 }
 
-impl Decide for LinkReference {
-    type Aggregate = User;
-
-    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
-        let person = user.must_be_present(ctx)?;
+impl Report for LinkReference {
+    fn decide_on<A: Involved>(
+        self,
+        ctx: &Context<'_>,
+        involved: &A,
+    ) -> Result<Decision<A>, A::Error> {
+        let involvements = involved.involvements(ctx)?;
         let link = (self.company_id, self.reference_id);
-        let already = person.involvements.references.contains(&link);
+        let already = involvements.references.contains(&link);
         if !already {
             ctx.account.must_have_companies([link.0])?;
         }
@@ -145,7 +158,7 @@ impl Decide for LinkReference {
             company_id: link.0,
             reference_id: link.1,
         };
-        Ok(record(ctx, user, already, event))
+        Ok(record(ctx, involved, already, event))
     }
 }
 
@@ -158,17 +171,19 @@ pub struct UnlinkReference {
     pub reference_id: ReferenceId,
 }
 
-impl Decide for UnlinkReference {
-    type Aggregate = User;
-
-    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
-        let person = user.must_be_present(ctx)?;
+impl Report for UnlinkReference {
+    fn decide_on<A: Involved>(
+        self,
+        ctx: &Context<'_>,
+        involved: &A,
+    ) -> Result<Decision<A>, A::Error> {
+        let involvements = involved.involvements(ctx)?;
         let link = (self.company_id, self.reference_id);
-        let already = !person.involvements.references.contains(&link);
+        let already = !involvements.references.contains(&link);
         let event = ReferenceUnlinked {
             company_id: link.0,
             reference_id: link.1,
         };
-        Ok(record(ctx, user, already, event))
+        Ok(record(ctx, involved, already, event))
     }
 }

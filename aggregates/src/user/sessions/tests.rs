@@ -198,7 +198,13 @@ fn r71_access_is_judged_by_the_clock() {
     let account = account_with(for_ten_minutes());
     let module = crate::samples::module("invoices");
     let denied = |now| {
-        crate::user::check_access(&account, &user, &module, None, None, now)
+        let wanted = crate::user::Use {
+            module: &module,
+            company: None,
+            session_began: None,
+            now,
+        };
+        crate::user::check_access(&account, &user, None, &wanted)
             .unwrap()
             .why
     };

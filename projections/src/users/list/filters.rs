@@ -79,9 +79,14 @@ pub(super) fn conditions(query: &ListUsers) -> Vec<Condition> {
     if let Some(user_type) = query.user_type {
         conditions.push(by_number(format!("user_type = {}", user_type.code())));
     }
+    // A company or a role is the home account's, which is not what an external user has here.
+    let at_home = matches!(query.company, CompanyFilter::In(_)) || query.role.is_some();
     if query.external == Some(true) {
+        conditions.push(by_number("external".to_owned()));
+    }
+    if query.external == Some(false) || at_home {
         conditions.push(Condition {
-            matches: Part::new("FALSE", []),
+            matches: Part::new("NOT external", []),
             members: None,
         });
     }

@@ -63,6 +63,9 @@ pub struct List {
     /// Those of this type
     #[arg(long = "type", value_name = "TYPE")]
     user_type: Option<Type>,
+    /// Those whose home is another account (true), or this one (false)
+    #[arg(long, value_name = "true|false")]
+    external: Option<bool>,
     /// The column to sort by; the signature where none is given
     #[arg(long, value_name = "COLUMN")]
     sort: Option<Sort>,
@@ -128,6 +131,7 @@ impl List {
             activity: or_none(self.activity, Activity::wire),
             statuses: self.statuses.iter().map(|status| status.wire()).collect(),
             role: self.role.clone(),
+            external: self.external,
             user_type: or_none(self.user_type, Type::wire),
             sort: or_none(self.sort, Sort::wire),
             descending: self.descending,
@@ -167,7 +171,11 @@ fn blockers(answer: &CheckUserDeletionResponse) -> String {
     let mut table = table(["what still needs the user", "company", "which"]);
     for blocker in &answer.blockers {
         let kind = plain(blocker.kind().as_str_name(), "DELETION_BLOCKER_KIND_");
-        table.add_row([&kind, &blocker.company_id, &blocker.subject]);
+        let which = match blocker.elsewhere {
+            0 => blocker.subject.clone(),
+            count => format!("{count} in other accounts"),
+        };
+        table.add_row([&kind, &blocker.company_id, &which]);
     }
     table.to_string()
 }

@@ -1,8 +1,11 @@
 //! Questions about users, answered from the users view.
 
+use std::sync::Arc;
+
 use prost::Message as _;
+use rollbook_aggregates::access::Access;
 use rollbook_aggregates::account::Account;
-use rollbook_aggregates::user::{User, check_access};
+use rollbook_aggregates::user::{AccessAnswer, External, Use, User, check_access};
 use rollbook_aggregates::values::{AccountId, CompanyId, ModuleName, UserId};
 use rollbook_projections::{FoundUser, UserRow};
 use rollbook_proto::v1 as pb;
@@ -14,7 +17,7 @@ use crate::caller::Role;
 use crate::convert::{
     self, Fields, ListedUsers, UserKeyword, blocker, deleted_user, denial, user_from_row, user_now,
 };
-use crate::executor::Options;
+use crate::executor::{Options, access_id};
 use crate::failure::{Failure, Outcome};
 
 impl Directory {
@@ -59,7 +62,7 @@ impl Directory {
     }
 
     fn found(&self, row: UserRow) -> Outcome<pb::GetUserResponse> {
-        let settings = self.views().accounts().settings(&row.account_id)?;
+        let settings = self.views().accounts().settings(&row.home_account_id)?;
         let now = self.executor().clock.now();
         Ok(pb::GetUserResponse {
             user: Some(user_now(row, &settings, now)),
@@ -87,13 +90,11 @@ impl Directory {
         });
         let (account,) = fields.finish((account,))?;
         let found = self.views().users().get_many(&account, ids.clone()).await?;
-        let settings = self.views().accounts().settings(&account)?;
-        let now = self.executor().clock.now();
         let mut users = Vec::with_capacity(found.len());
         let mut not_found_ids = Vec::new();
         for (id, found) in ids.into_iter().zip(found) {
             match found {
-                Some(FoundUser::Present(row)) => users.push(user_now(*row, &settings, now)),
+                Some(FoundUser::Present(row)) => users.extend(self.found(*row)?.user),
                 Some(FoundUser::Deleted(deleted)) => users.push(deleted_user(&deleted)),
                 None => not_found_ids.push(id.to_string()),
             }
@@ -171,24 +172,13 @@ impl Directory {
         let began = convert::read_time(&mut fields, "session_started_at", session_started_at);
         let (account_id, user, module) = fields.finish((account, user, module))?;
         may_reach(&call, user)?;
-        // The views say how new the aggregates must be, so that hot ones need no question to the log.
-        let row = self.views().accounts().get(&account_id)?;
-        let revision = row.map_or(0, |row| row.revision);
-        let executor = self.executor();
-        let (account, _) = executor
-            .at_least::<Account>(account_id.as_str(), revision)
-            .await?;
-        let revision = match self.views().users().get(&account_id, user)? {
-            None => return Err(user_not_found()),
-            Some(FoundUser::Present(row)) => row.revision,
-            Some(FoundUser::Deleted(deleted)) => deleted.revision,
+        let wanted = Use {
+            module: &module,
+            company,
+            session_began: began,
+            now: self.executor().clock.now(),
         };
-        let (user, _) = executor
-            .at_least::<User>(&user.to_string(), revision)
-            .await?;
-        let now = executor.clock.now();
-        let access = check_access(&account, &user, &module, company, began, now)
-            .map_err(|error| Failure::refused(&error))?;
+        let access = self.answer_access(&account_id, user, &wanted).await?;
         Ok(pb::CheckAccessResponse {
             allowed: access.allowed,
             denials: access
@@ -197,6 +187,49 @@ impl Directory {
                 .map(|why| denial(why).into())
                 .collect(),
         })
+    }
+}
+
+impl Directory {
+    /// An account as new as its view.
+    async fn account_as_listed(&self, account_id: &AccountId) -> Outcome<Arc<Account>> {
+        let row = self.views().accounts().get(account_id)?;
+        let revision = row.map_or(0, |row| row.revision);
+        let executor = self.executor();
+        let account = executor.at_least(account_id.as_str(), revision).await?;
+        Ok(account.0)
+    }
+
+    /// Whether a user of the account, at home or external, may use something.
+    async fn answer_access(
+        &self,
+        account_id: &AccountId,
+        user: UserId,
+        wanted: &Use<'_>,
+    ) -> Outcome<AccessAnswer> {
+        // The views say how new the aggregates must be, so that hot ones need no question to the log.
+        let account = self.account_as_listed(account_id).await?;
+        let executor = self.executor();
+        let row = self.views().accesses().get(account_id, user)?;
+        let mut external = None;
+        if let Some(row) = &row {
+            let id = access_id(account_id, user);
+            let (access, _) = executor.at_least::<Access>(&id, row.revision).await?;
+            external = Some((self.account_as_listed(&row.home_account_id).await?, access));
+        }
+        let home = row.as_ref().map_or(account_id, |row| &row.home_account_id);
+        let revision = match self.views().users().get(home, user)? {
+            None => return Err(user_not_found()),
+            Some(FoundUser::Present(row)) => row.revision,
+            Some(FoundUser::Deleted(deleted)) => deleted.revision,
+        };
+        let (user, _) = executor
+            .at_least::<User>(&user.to_string(), revision)
+            .await?;
+        let external = external
+            .as_ref()
+            .map(|(home, access)| External { home, access });
+        check_access(&account, &user, external, wanted).map_err(|error| Failure::refused(&error))
     }
 }
 
