@@ -17,12 +17,13 @@ use crate::samples::{
 };
 use crate::user::{
     ActivateUser, AddUserCompanies, ChangePassword, CompanyProperties, CompletePasswordReset,
-    CompleteWelcome, DeactivateUser, DeleteUser, ExpireLock, ExpirePassword, ExpirePasswordReset,
-    Link, LinkFlowTemplate, LockUser, PasswordState, RemoveUserCompanies, ReportInvoiceDequeued,
-    ReportInvoiceQueued, ReportInvoiceReviewed, ReportMfaEnrolled, RequestPasswordReset,
-    ResendWelcome, ResetMfa, RetractInvoiceReview, ReviewKind, RevokeSessions, SetMode,
-    SetPassword, SetUserPermissions, SetUserRoles, UnlinkFlowTemplate, UnlockUser, UpdateUser,
-    UpdateUserCompany, User, UserCommand, UserError, UserEvent,
+    CompleteWelcome, CopiedProperties, CopyUserCompany, DeactivateUser, DeleteUser, ExpireLock,
+    ExpirePassword, ExpirePasswordReset, Link, LinkFlowTemplate, LockUser, PasswordState,
+    RemoveUserCompanies, ReportInvoiceDequeued, ReportInvoiceQueued, ReportInvoiceReviewed,
+    ReportMfaEnrolled, RequestPasswordReset, ResendWelcome, ResetMfa, RetractInvoiceReview,
+    ReviewKind, RevokeSessions, SetMode, SetPassword, SetUserPermissions, SetUserRoles,
+    UnlinkFlowTemplate, UnlockUser, UpdateUser, UpdateUserCompany, User, UserCommand, UserError,
+    UserEvent,
 };
 use crate::values::{Allegiance, CompanyId, FlowTemplateId, UserId, UserType};
 
@@ -148,6 +149,28 @@ fn companies() -> impl Strategy<Value = UserCommand> {
     ]
 }
 
+fn copy() -> impl Strategy<Value = UserCommand> {
+    let what = proptest::sample::select(vec![
+        CopiedProperties::Everything,
+        CopiedProperties::ShowAsAddressee,
+        CopiedProperties::Allegiances,
+        CopiedProperties::Supervisor,
+    ]);
+    (
+        company(),
+        proptest::collection::btree_set(company(), 1..3),
+        what,
+    )
+        .prop_map(|(source, targets, what)| {
+            CopyUserCompany {
+                source,
+                targets,
+                what,
+            }
+            .into()
+        })
+}
+
 fn report() -> impl Strategy<Value = UserCommand> {
     let kind = proptest::sample::select(vec![ReviewKind::Reviewed, ReviewKind::Attested]);
     let flow = || FlowTemplateId::parse("FLOW-1").unwrap();
@@ -251,6 +274,7 @@ fn command(id: UserId) -> impl Strategy<Value = UserCommand> {
             SetUserRoles { mode, roles }.into()
         }),
         3 => companies(),
+        1 => copy(),
         3 => report(),
         4 => proptest::sample::select(vec![
             UserCommand::from(ActivateUser),

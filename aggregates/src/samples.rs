@@ -173,6 +173,7 @@ pub fn create(user_id: UserId, who: &str) -> CreateUser {
         permissions: BTreeSet::new(),
         companies: Vec::new(),
         invitation: None,
+        copied_from: None,
     }
 }
 
@@ -193,6 +194,7 @@ pub fn user_created(user_id: UserId, who: &str) -> UserCreated {
         password: PasswordState::Set,
         onboarded: true,
         invitation_id: None,
+        copied_from: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod access;
 mod allegiances;
 mod claims;
 mod companies;
+mod copying;
 mod credentials;
 mod deletion;
 mod involvements;
@@ -28,6 +29,7 @@ pub use companies::{
     UpdateUserCompany, UserCompaniesAdded, UserCompaniesRemoved, UserShownAsAddressee,
     UserSupervisorChanged,
 };
+pub use copying::{CopiedProperties, CopyUser, CopyUserCompany};
 pub use credentials::{
     ChangePassword, Credentials, ExpirePassword, MfaEnrolled, MfaReset, PasswordChanged,
     PasswordExpired, PasswordSet, PasswordState, ReportMfaEnrolled, ResetMfa, SetPassword,
@@ -132,6 +134,7 @@ command_set! {
     UserCommand for User {
         // Lifecycle.
         CreateUser,
+        CopyUser,
         ActivateUser,
         DeactivateUser,
         LockUser,
@@ -163,6 +166,7 @@ command_set! {
         AddUserCompanies,
         RemoveUserCompanies,
         UpdateUserCompany,
+        CopyUserCompany,
         // Involvements.
         ReportInvoiceQueued,
         ReportInvoiceDequeued,

@@ -42,6 +42,7 @@ access! {
     }
     UserService {
         CreateUser: [Administrator],
+        CopyUser: [Administrator],
         UpdateUser: [Administrator, Own],
         GetUser: [Administrator, Service, Own],
         BatchGetUsers: [Administrator, Service],
@@ -60,6 +61,7 @@ access! {
         AddUserCompanies: [Administrator],
         RemoveUserCompanies: [Administrator],
         UpdateUserCompany: [Administrator],
+        CopyUserCompany: [Administrator],
         ImportUsers: [Administrator],
         WatchUsers: [Administrator, Service],
     }

@@ -72,12 +72,12 @@ in_account! {
     GetAccountRequest UpdateAccountSettingsRequest AddCompanyRequest RenameCompanyRequest
     RemoveCompanyRequest DefineRoleRequest RemoveRoleRequest DefineModuleRequest
     RemoveModuleRequest CreateAccountRequest
-    CreateUserRequest UpdateUserRequest GetUserRequest BatchGetUsersRequest ListUsersRequest
+    CreateUserRequest CopyUserRequest UpdateUserRequest GetUserRequest BatchGetUsersRequest ListUsersRequest
     ListReportsRequest GetSupervisorChainRequest
     DeleteUserRequest CheckUserDeletionRequest CheckAccessRequest ActivateUserRequest
     DeactivateUserRequest LockUserRequest UnlockUserRequest SetUserRolesRequest
     SetUserPermissionsRequest AddUserCompaniesRequest RemoveUserCompaniesRequest
-    UpdateUserCompanyRequest WatchUsersRequest
+    UpdateUserCompanyRequest WatchUsersRequest CopyUserCompanyRequest
     InviteUsersRequest GetInvitationRequest ListInvitationsRequest ResendInvitationRequest
     DeleteInvitationRequest
     ReportInvoiceQueuedRequest ReportInvoiceDequeuedRequest ReportInvoiceReviewedRequest

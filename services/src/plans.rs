@@ -17,7 +17,7 @@ pub use invitations::{
     AcceptPlan, InvitationOutcome, InviteOutcome, InvitePlan, OnInvitation, ResendPlan,
 };
 pub use invoices::SettlePlan;
-pub use users::{CreateUserPlan, DeactivatePlan, DeletePlan, OnUser, UserOutcome};
+pub use users::{CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, OnUser, UserOutcome};
 
 use rollbook_aggregates::user::User;
 use rollbook_aggregates::values::{Password, UserId};

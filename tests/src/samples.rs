@@ -413,6 +413,14 @@ impl World {
                 }
             )
             .encode_to_vec(),
+            "CopyUser" => ask!(
+                t,
+                CopyUserRequest {
+                    source_user_id: &self.busy,
+                    user: person("COPY")
+                }
+            )
+            .encode_to_vec(),
             "UpdateUser" => ask!(
                 t,
                 UpdateUserRequest {
@@ -486,6 +494,16 @@ impl World {
                 )
                 .encode_to_vec()
             }
+            "CopyUserCompany" => ask!(
+                t,
+                CopyUserCompanyRequest {
+                    user_id,
+                    source_company_id: &t.companies[0],
+                    target_company_ids: vec![t.companies[2].clone()],
+                    what: pb::CopiedProperties::Everything,
+                }
+            )
+            .encode_to_vec(),
             "UpdateUserCompany" => ask!(
                 t,
                 UpdateUserCompanyRequest {

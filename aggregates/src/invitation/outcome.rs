@@ -107,6 +107,7 @@ impl Offer {
             permissions: permissions.collect(),
             companies: companies.map(|company| NewCompany::of(*company)).collect(),
             invitation: Some(self.invitation_id),
+            copied_from: None,
         })
     }
 }

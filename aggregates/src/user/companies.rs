@@ -24,6 +24,17 @@ pub struct CompanyProperties {
     pub allegiances: Allegiances,
 }
 
+impl CompanyProperties {
+    /// What a user is in a company where nothing was said of it.
+    pub(super) fn of_its_own(user: UserId) -> Self {
+        Self {
+            show_as_addressee: false,
+            supervisor: user,
+            allegiances: Allegiances::default(),
+        }
+    }
+}
+
 /// A company a user is linked to, with what it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkedCompany {
@@ -36,6 +47,22 @@ pub struct LinkedCompany {
     /// What it stands for.
     #[serde(default, skip_serializing_if = "Allegiances::is_empty")]
     pub allegiances: Allegiances,
+}
+
+impl LinkedCompany {
+    pub(super) fn new(company_id: CompanyId, properties: CompanyProperties) -> Self {
+        let CompanyProperties {
+            show_as_addressee,
+            supervisor,
+            allegiances,
+        } = properties;
+        Self {
+            company_id,
+            show_as_addressee,
+            supervisor,
+            allegiances,
+        }
+    }
 }
 
 /// A user is linked to more companies.
@@ -185,7 +212,7 @@ pub(super) fn must_be_linkable(
 }
 
 /// What is wrong with a supervisor: it must be an active user of the account with that company, or the user itself (R31).
-fn unfit(
+pub(super) fn unfit(
     ctx: &Context<'_>,
     user: UserId,
     company: CompanyId,
@@ -382,35 +409,57 @@ impl Decide for UpdateUserCompany {
         let Some(now) = person.companies.get(&company_id) else {
             return Err(UserError::CompanyNotLinked(company_id));
         };
-        let mut events: Vec<UserEvent> = Vec::new();
-        let shown = self.show_as_addressee;
-        if let Some(shown) = shown.filter(|shown| *shown != now.show_as_addressee) {
-            events.push(UserShownAsAddressee { company_id, shown }.into());
-        }
-        let supervisor = self.supervisor.map(|given| given.unwrap_or(person.id));
-        if let Some(supervisor) = supervisor.filter(|id| *id != now.supervisor) {
-            if let Some(unfit) = unfit(ctx, person.id, company_id, supervisor) {
-                return Err(UserError::SupervisorsUnfit(vec![unfit]));
-            }
-            let changed = UserSupervisorChanged {
-                company_id,
-                supervisor,
-            };
-            events.push(changed.into());
-        }
-        let allegiances = Allegiances {
-            coding: (self.coding_allegiances).unwrap_or_else(|| now.allegiances.coding.clone()),
-            routing: (self.routing_allegiances).unwrap_or_else(|| now.allegiances.routing.clone()),
+        let then = CompanyProperties {
+            show_as_addressee: self.show_as_addressee.unwrap_or(now.show_as_addressee),
+            supervisor: self
+                .supervisor
+                .map_or(now.supervisor, |given| given.unwrap_or(person.id)),
+            allegiances: Allegiances {
+                coding: (self.coding_allegiances).unwrap_or_else(|| now.allegiances.coding.clone()),
+                routing: (self.routing_allegiances)
+                    .unwrap_or_else(|| now.allegiances.routing.clone()),
+            },
         };
-        if allegiances != now.allegiances {
-            let set = UserAllegiancesSet {
-                company_id,
-                allegiances,
-            };
-            events.push(set.into());
+        if then.supervisor != now.supervisor
+            && let Some(unfit) = unfit(ctx, person.id, company_id, then.supervisor)
+        {
+            return Err(UserError::SupervisorsUnfit(vec![unfit]));
         }
+        let events = changes(company_id, now, then);
         Ok(Decision::of(ctx, user, events))
     }
+}
+
+/// What happens to a user that becomes this in a company.
+pub(super) fn changes(
+    company_id: CompanyId,
+    now: &CompanyProperties,
+    then: CompanyProperties,
+) -> Vec<UserEvent> {
+    let CompanyProperties {
+        show_as_addressee: shown,
+        supervisor,
+        allegiances,
+    } = then;
+    let mut events: Vec<UserEvent> = Vec::new();
+    if shown != now.show_as_addressee {
+        events.push(UserShownAsAddressee { company_id, shown }.into());
+    }
+    if supervisor != now.supervisor {
+        let changed = UserSupervisorChanged {
+            company_id,
+            supervisor,
+        };
+        events.push(changed.into());
+    }
+    if allegiances != now.allegiances {
+        let set = UserAllegiancesSet {
+            company_id,
+            allegiances,
+        };
+        events.push(set.into());
+    }
+    events
 }
 
 #[cfg(test)]

@@ -52,6 +52,9 @@ pub struct UserCreated {
     /// The invitation it accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation_id: Option<InvitationId>,
+    /// The user whose rights it was given (R9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<UserId>,
 }
 
 /// A user may sign in from now on.
@@ -170,6 +173,8 @@ pub struct CreateUser {
     pub companies: Vec<NewCompany>,
     /// The invitation it accepts.
     pub invitation: Option<InvitationId>,
+    /// The user whose rights it is given.
+    pub copied_from: Option<UserId>,
 }
 
 impl CreateUser {
@@ -209,6 +214,7 @@ impl CreateUser {
             password: self.password,
             onboarded: self.welcome.is_none(),
             invitation_id: self.invitation,
+            copied_from: self.copied_from,
         };
         let mut events = vec![created.into()];
         if !self.roles.is_empty() {

@@ -337,6 +337,7 @@ pub fn named(n: u64, code: &str, first: &str, last: &str) -> UserCreated {
         password: PasswordState::Set,
         onboarded: true,
         invitation_id: None,
+        copied_from: None,
     }
 }
 

@@ -104,6 +104,20 @@ choices! {
 }
 
 choices! {
+    /// What of a user's properties in a company is copied.
+    Copied => CopiedProperties {
+        /// All of them
+        Everything,
+        /// Whether the user is proposed as an addressee
+        ShowAsAddressee,
+        /// Its coding and routing allegiances
+        Allegiances,
+        /// Its supervisor
+        Supervisor,
+    }
+}
+
+choices! {
     /// What users sign in with.
     SignIn => Login {
         /// The e-mail address, which is then unique

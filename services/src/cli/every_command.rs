@@ -170,6 +170,10 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
              user add-companies BO South
              user company BO South --supervisor ADA --show-as-addressee true --coding Department=14 --coding Department=15 --routing Project=P-7
              user company BO South --no-coding --no-routing
+             user copy-company BO North South
+             user copy-company BO North South --what supervisor --json
+             user copy BO --signature EVE --first-name Eve --last-name Ek --email eve@acme.example --welcome --inactive
+             user copy BO --signature FAY --first-name Fay --last-name Ek --email fay@acme.example --password-file {password} --type standard --validate-only --json
              user reports ADA
              user reports ADA --company North --limit 0 --total --json
              user chain BO South

@@ -37,6 +37,8 @@ pub struct UserArgs {
 enum UserCommand {
     /// Create a user
     Create(create::Create),
+    /// Create a user with the roles, grants and companies of another
+    Copy(create::Copy),
     /// Show one user
     Get(read::Get),
     /// List users
@@ -75,6 +77,8 @@ enum UserCommand {
     Import(import::Import),
     /// See what happens to users, as it happens
     Watch(watch::Watch),
+    /// Make a user in other companies what it is in one
+    CopyCompany(profile::CopyCompany),
 }
 
 /// A command about one user that takes nothing else.
@@ -91,6 +95,7 @@ pub async fn run(args: UserArgs) -> Result<(), Problem> {
     let client = Client::connect(args.client).await?;
     match args.command {
         UserCommand::Create(create) => create.run(&client).await,
+        UserCommand::Copy(copy) => copy.run(&client).await,
         UserCommand::Get(get) => get.run(&client).await,
         UserCommand::List(list) => list.run(&client).await,
         UserCommand::Reports(reports) => reports.run(&client).await,
@@ -110,6 +115,7 @@ pub async fn run(args: UserArgs) -> Result<(), Problem> {
         UserCommand::Company(company) => company.run(&client).await,
         UserCommand::Import(import) => import.run(&client).await,
         UserCommand::Watch(watch) => watch.run(&client).await,
+        UserCommand::CopyCompany(copy) => copy.run(&client).await,
     }
 }
 

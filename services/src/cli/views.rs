@@ -2,12 +2,12 @@
 
 use rollbook_proto::v1::{
     AcceptInvitationResponse, Access, AccessStatus, Account, AccountSettings, ActivateUserResponse,
-    AddUserCompaniesResponse, Allegiance, CreateUserResponse, DeactivateUserResponse,
-    DeleteUserResponse, Invitation, InvitationStatus, LinkFlowTemplateResponse,
-    LinkReferenceResponse, LockUserResponse, Login, Permission, RemoveUserCompaniesResponse,
-    ReportInvoiceDequeuedResponse, ReportInvoiceQueuedResponse, ReportInvoiceReviewedResponse,
-    RetractInvoiceReviewResponse, SetUserPermissionsResponse, SetUserRolesResponse,
-    UnlinkFlowTemplateResponse, UnlinkReferenceResponse, UnlockUserResponse,
+    AddUserCompaniesResponse, Allegiance, CopyUserCompanyResponse, CopyUserResponse,
+    CreateUserResponse, DeactivateUserResponse, DeleteUserResponse, Invitation, InvitationStatus,
+    LinkFlowTemplateResponse, LinkReferenceResponse, LockUserResponse, Login, Permission,
+    RemoveUserCompaniesResponse, ReportInvoiceDequeuedResponse, ReportInvoiceQueuedResponse,
+    ReportInvoiceReviewedResponse, RetractInvoiceReviewResponse, SetUserPermissionsResponse,
+    SetUserRolesResponse, UnlinkFlowTemplateResponse, UnlinkReferenceResponse, UnlockUserResponse,
     UpdateUserCompanyResponse, UpdateUserResponse, User, UserCompany, UserStatus, UserType,
 };
 
@@ -40,7 +40,7 @@ macro_rules! user_after {
 }
 
 user_after! {
-    AcceptInvitationResponse, ActivateUserResponse, AddUserCompaniesResponse, CreateUserResponse,
+    AcceptInvitationResponse, ActivateUserResponse, AddUserCompaniesResponse, CopyUserCompanyResponse, CopyUserResponse, CreateUserResponse,
     DeactivateUserResponse, DeleteUserResponse, LinkFlowTemplateResponse, LinkReferenceResponse, LockUserResponse,
     RemoveUserCompaniesResponse, ReportInvoiceDequeuedResponse, ReportInvoiceQueuedResponse,
     ReportInvoiceReviewedResponse, RetractInvoiceReviewResponse, SetUserPermissionsResponse, SetUserRolesResponse,

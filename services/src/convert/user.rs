@@ -23,7 +23,7 @@ use super::{Fields, wire_time};
 use crate::failure::{Failure, Outcome};
 
 pub(super) use commands::permissions;
-pub use commands::{ToUser, create_user};
+pub use commands::{CopiedUser, ToUser, create_user};
 pub use import::{ImportOf, ImportRow, import_refusal};
 pub use profile::NewUser;
 pub(super) use profile::{Identity, masked, user_type};

@@ -7,8 +7,9 @@ mod watch;
 
 use rollbook_aggregates::domain::Decide;
 use rollbook_aggregates::user::{
-    ActivateUser, AddUserCompanies, DeactivateUser, DeleteUser, LockUser, RemoveUserCompanies,
-    SetUserPermissions, SetUserRoles, UnlockUser, UpdateUser, UpdateUserCompany, User, UserError,
+    ActivateUser, AddUserCompanies, CopyUserCompany, DeactivateUser, DeleteUser, LockUser,
+    RemoveUserCompanies, SetUserPermissions, SetUserRoles, UnlockUser, UpdateUser,
+    UpdateUserCompany, User, UserError,
 };
 use rollbook_aggregates::values::UserId;
 use rollbook_proto::v1 as pb;
@@ -18,10 +19,10 @@ use tonic::{Request, Response, Status, Streaming};
 use super::streaming::Answers;
 use super::{Arrived, Directory, InAccount, new_user_id, order};
 use crate::caller::Role;
-use crate::convert::{self, ToUser};
+use crate::convert::{self, CopiedUser, ToUser};
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
-use crate::plans::{CreateUserPlan, DeactivatePlan, DeletePlan, OnUser};
+use crate::plans::{CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, OnUser};
 
 /// A user after a command on it.
 pub(super) struct Changed {
@@ -128,6 +129,34 @@ impl Directory {
         })
     }
 
+    async fn copy(&self, request: Request<pb::CopyUserRequest>) -> Outcome<pb::CopyUserResponse> {
+        let Arrived {
+            call,
+            message,
+            digest,
+        } = self.arrive(request).await?;
+        let CopiedUser {
+            account,
+            source,
+            new,
+            user_type,
+            options,
+        } = message.try_into()?;
+        let order = order(call, digest, account, options);
+        let plan = CopyUserPlan {
+            create: CreateUserPlan::new(new_user_id(), new),
+            source,
+            user_type,
+        };
+        let done = self.executor().run(&order, &plan).await?;
+        Ok(pb::CopyUserResponse {
+            user: Some(self.user_of(&done, &done.outcome).await?),
+            revision: done.outcome.revision,
+            position: done.position,
+            welcome_token: self.welcome_token(plan.create.new.welcome, done.outcome.user),
+        })
+    }
+
     async fn deactivate(
         &self,
         request: Request<pb::DeactivateUserRequest>,
@@ -178,6 +207,13 @@ impl UserService for Directory {
         request: Request<pb::CreateUserRequest>,
     ) -> Result<Response<pb::CreateUserResponse>, Status> {
         Ok(Response::new(self.create(request).await?))
+    }
+
+    async fn copy_user(
+        &self,
+        request: Request<pb::CopyUserRequest>,
+    ) -> Result<Response<pb::CopyUserResponse>, Status> {
+        Ok(Response::new(self.copy(request).await?))
     }
 
     async fn update_user(
@@ -314,6 +350,13 @@ impl UserService for Directory {
         request: Request<pb::UpdateUserCompanyRequest>,
     ) -> Result<Response<pb::UpdateUserCompanyResponse>, Status> {
         changed!(self, request, UpdateUserCompany, UpdateUserCompanyResponse)
+    }
+
+    async fn copy_user_company(
+        &self,
+        request: Request<pb::CopyUserCompanyRequest>,
+    ) -> Result<Response<pb::CopyUserCompanyResponse>, Status> {
+        changed!(self, request, CopyUserCompany, CopyUserCompanyResponse)
     }
 
     type ImportUsersStream = Answers<pb::ImportUsersResponse>;

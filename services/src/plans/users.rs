@@ -2,8 +2,8 @@
 
 use rollbook_aggregates::access::EraseAccess;
 use rollbook_aggregates::domain::{Claim, Decide};
-use rollbook_aggregates::user::{CreateUser, DeactivateUser, DeleteUser, Link, User};
-use rollbook_aggregates::values::{CompanyId, UserId};
+use rollbook_aggregates::user::{CopyUser, CreateUser, DeactivateUser, DeleteUser, Link, User};
+use rollbook_aggregates::values::{CompanyId, UserId, UserType};
 use serde::{Deserialize, Serialize};
 
 use super::Hashed;
@@ -138,7 +138,10 @@ impl CreateUserPlan {
         }
     }
 
-    pub(super) async fn stage(&self, unit: &mut Unit<'_>, create: CreateUser) -> Outcome<()> {
+    pub(super) async fn stage<C>(&self, unit: &mut Unit<'_>, create: C) -> Outcome<()>
+    where
+        C: Decide<Aggregate = User>,
+    {
         let id = self.user.to_string();
         unit.make::<User>(&id);
         unit.decide(&id, create).await?;
@@ -146,11 +149,10 @@ impl CreateUserPlan {
     }
 
     /// Stages it as the field `user` of a request.
-    pub(super) async fn stage_user(
-        &self,
-        unit: &mut Unit<'_>,
-        create: CreateUser,
-    ) -> Outcome<UserOutcome> {
+    pub(super) async fn stage_user<C>(&self, unit: &mut Unit<'_>, create: C) -> Outcome<UserOutcome>
+    where
+        C: Decide<Aggregate = User>,
+    {
         self.stage(unit, create)
             .await
             .map_err(|failure| failure.within("user"))?;
@@ -168,6 +170,28 @@ impl CreateUserPlan {
             by_mail: executor.mail,
         });
         self.new.create(self.user, welcome)
+    }
+}
+
+/// Creates a user with the rights of another (R9).
+pub struct CopyUserPlan {
+    /// The new user.
+    pub create: CreateUserPlan,
+    /// Whose rights it is to have.
+    pub source: UserId,
+    /// Its type, where it is not the source's.
+    pub user_type: Option<UserType>,
+}
+
+impl Plan for CopyUserPlan {
+    type Outcome = UserOutcome;
+
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
+        unit.account().await?;
+        let source = unit.load::<User>(&self.source.to_string()).await?;
+        let create = self.create.create(unit);
+        let copy = CopyUser::of(self.source, &source, create, self.user_type);
+        self.create.stage_user(unit, copy).await
     }
 }
 

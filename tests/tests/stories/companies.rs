@@ -10,6 +10,9 @@ stories! {
     r30_properties_of_a_company_change_one_by_one_and_go_with_it,
     r30_allegiances_are_given_with_a_company_and_changed_each_kind_by_itself,
     r31_a_supervisor_is_active_and_has_the_company,
+    r32_a_company_is_copied_to_others_with_what_is_asked_for,
+    r32_a_supervisor_who_cannot_be_one_is_not_copied,
+    r32_a_copy_needs_a_company_the_user_has_and_others_of_the_account,
 }
 
 fn mask(path: &str) -> FieldMask {
@@ -358,4 +361,193 @@ async fn r31_a_supervisor_is_active_and_has_the_company(directory: &Directory) {
             .refusal()
             .is(Code::FailedPrecondition, "SUPERVISOR_UNFIT");
     }
+}
+
+/// What a user is in its companies, in the order of the account's.
+fn properties(acme: &Tenant, user: &pb::User) -> Vec<Option<pb::UserCompany>> {
+    let in_company = |id: &String| user.companies.iter().find(|link| link.company_id == *id);
+    acme.companies
+        .iter()
+        .map(|id| in_company(id).cloned())
+        .collect()
+}
+
+/// Anna, under Boss in the first company with all that one can be there, and linked to the second.
+async fn anna_under(acme: &Tenant, boss: &str) -> pb::User {
+    let full = pb::UserCompany {
+        show_as_addressee: true,
+        coding_allegiances: vec![allegiance("Department", "14")],
+        routing_allegiances: vec![allegiance("Project", "P-7")],
+        ..report_to(&acme.companies[0], boss)
+    };
+    acme.create_user(pb::NewUser {
+        companies: vec![full, link(&acme.companies[1])],
+        ..person("ANNA")
+    })
+    .await
+}
+
+fn copy_company(
+    acme: &Tenant,
+    user: &pb::User,
+    targets: &[usize],
+    what: pb::CopiedProperties,
+) -> pb::CopyUserCompanyRequest {
+    let targets: Vec<String> = targets.iter().map(|n| acme.companies[*n].clone()).collect();
+    ask!(
+        acme,
+        CopyUserCompanyRequest {
+            user_id: &user.user_id,
+            source_company_id: &acme.companies[0],
+            target_company_ids: targets,
+            what,
+        }
+    )
+}
+
+async fn r32_a_company_is_copied_to_others_with_what_is_asked_for(directory: &Directory) {
+    use pb::CopiedProperties as What;
+    let acme = Tenant::create(directory, "acme").await;
+    let boss = acme.clerk("BOSS").await.user_id;
+    let anna = anna_under(&acme, &boss).await;
+    let source = properties(&acme, &anna)[0].clone().unwrap();
+    let own = |n: usize| report_to(&acme.companies[n], &anna.user_id);
+    let mut users = acme.admin.users();
+    for (what, expected) in [
+        (
+            What::ShowAsAddressee,
+            pb::UserCompany {
+                show_as_addressee: true,
+                ..own(1)
+            },
+        ),
+        (
+            What::Allegiances,
+            pb::UserCompany {
+                company_id: acme.companies[1].clone(),
+                supervisor_id: anna.user_id.clone(),
+                ..source.clone()
+            },
+        ),
+        (
+            What::Supervisor,
+            pb::UserCompany {
+                company_id: acme.companies[1].clone(),
+                ..source.clone()
+            },
+        ),
+    ] {
+        let copied = users
+            .copy_user_company(copy_company(&acme, &anna, &[1], what))
+            .await
+            .answer();
+        let user = copied.user.unwrap();
+        assert_eq!(
+            properties(&acme, &user),
+            [Some(source.clone()), Some(expected), None],
+            "{what:?}"
+        );
+        assert_eq!(acme.get(&anna.user_id).await, user);
+    }
+    let copied = users
+        .copy_user_company(copy_company(&acme, &anna, &[1, 2], What::Unspecified))
+        .await
+        .answer();
+    let user = copied.user.unwrap();
+    let like = |n: usize| {
+        Some(pb::UserCompany {
+            company_id: acme.companies[n].clone(),
+            ..source.clone()
+        })
+    };
+    assert_eq!(properties(&acme, &user), [like(0), like(1), like(2)]);
+    let again = users
+        .copy_user_company(copy_company(&acme, &anna, &[1, 2], What::Everything))
+        .await
+        .answer();
+    assert_eq!(
+        again.revision, copied.revision,
+        "what already is adds no event"
+    );
+}
+
+async fn r32_a_supervisor_who_cannot_be_one_is_not_copied(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let boss = acme
+        .create_user(pb::NewUser {
+            companies: vec![link(&acme.companies[0]), link(&acme.companies[1])],
+            ..person("BOSS")
+        })
+        .await
+        .user_id;
+    let anna = anna_under(&acme, &boss).await;
+    let mut users = acme.admin.users();
+    let copied = users
+        .copy_user_company(copy_company(
+            &acme,
+            &anna,
+            &[1, 2],
+            pb::CopiedProperties::Supervisor,
+        ))
+        .await
+        .answer();
+    let supervisors = |user: &pb::User| -> Vec<String> {
+        let links = properties(&acme, user).into_iter().flatten();
+        links.map(|link| link.supervisor_id).collect()
+    };
+    let user = copied.user.unwrap();
+    assert_eq!(
+        supervisors(&user),
+        [boss.clone(), boss.clone(), anna.user_id.clone()]
+    );
+    users
+        .deactivate_user(ask!(acme, DeactivateUserRequest { user_id: &boss }))
+        .await
+        .answer();
+    let copied = users
+        .copy_user_company(copy_company(
+            &acme,
+            &anna,
+            &[1],
+            pb::CopiedProperties::Everything,
+        ))
+        .await
+        .answer();
+    let user = copied.user.unwrap();
+    assert_eq!(
+        supervisors(&user),
+        [boss, anna.user_id.clone(), anna.user_id]
+    );
+}
+
+async fn r32_a_copy_needs_a_company_the_user_has_and_others_of_the_account(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let bert = acme.user("BERT").await;
+    let everything = pb::CopiedProperties::Everything;
+    let mut users = acme.admin.users();
+    users
+        .copy_user_company(copy_company(&acme, &bert, &[1], everything))
+        .await
+        .refusal()
+        .is(Code::FailedPrecondition, "COMPANY_NOT_LINKED");
+    let anna = anna_under(&acme, "").await;
+    let mut unknown = copy_company(&acme, &anna, &[1], everything);
+    unknown
+        .target_company_ids
+        .push(uuid::Uuid::now_v7().to_string());
+    users
+        .copy_user_company(unknown)
+        .await
+        .refusal()
+        .is(Code::NotFound, "COMPANY_NOT_FOUND");
+    users
+        .copy_user_company(copy_company(&acme, &anna, &[0, 1], everything))
+        .await
+        .refusal()
+        .names(&["target_company_ids"]);
+    users
+        .copy_user_company(copy_company(&acme, &anna, &[], everything))
+        .await
+        .refusal()
+        .names(&["target_company_ids"]);
 }

@@ -306,6 +306,7 @@ async fn r66_a_stale_revision_aborts(directory: &Directory) {
         let name = sample.method.name();
         if [
             "AcceptInvitation",
+            "CopyUser",
             "CreateAccount",
             "CreateUser",
             "InviteUsers",

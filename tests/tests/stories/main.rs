@@ -11,6 +11,7 @@
 mod access;
 mod accounts;
 mod companies;
+mod copies;
 mod coverage;
 mod crashes;
 mod deletion;

@@ -186,6 +186,7 @@ fn new_user(user_id: UserId, number: u64) -> Result<CreateUser, Problem> {
         permissions: [].into(),
         companies: Vec::new(),
         invitation: None,
+        copied_from: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! `rollbook user create`.
 
 use clap::Args;
-use rollbook_proto::v1::{CreateUserRequest, NewUser};
+use rollbook_proto::v1::{CopyUserRequest, CreateUserRequest, NewUser};
 
 use super::links::LinkFlags;
 use crate::cli::{
@@ -67,18 +67,14 @@ pub struct Rights {
     pub companies: Vec<String>,
 }
 
-/// Flags of `user create`.
+/// A new user, but for what it may do and where.
 #[derive(Args, Debug)]
-pub struct Create {
+pub struct Newcomer {
     #[command(flatten)]
     person: Person,
     /// E-mail address
     #[arg(long, value_name = "ADDRESS")]
     email: String,
-    #[command(flatten)]
-    rights: Rights,
-    #[command(flatten)]
-    links: LinkFlags,
     /// Register the user without letting it sign in yet
     #[arg(long)]
     inactive: bool,
@@ -90,6 +86,42 @@ pub struct Create {
     one_time_password: bool,
     #[command(flatten)]
     password: PasswordFlags,
+}
+
+impl Newcomer {
+    /// The user as the contract has it; its password is asked for where it needs one.
+    fn user(self) -> Result<NewUser, Problem> {
+        let person = self.person;
+        Ok(NewUser {
+            signature: person.signature,
+            first_name: person.first_name,
+            last_name: person.last_name,
+            email: self.email,
+            phone: person.phone,
+            mobile_phone: person.mobile_phone,
+            language: person.language,
+            active: Some(!self.inactive),
+            password: if self.welcome {
+                String::new()
+            } else {
+                self.password.read()?
+            },
+            one_time_password: self.one_time_password,
+            welcome: self.welcome,
+            ..NewUser::default()
+        })
+    }
+}
+
+/// Flags of `user create`.
+#[derive(Args, Debug)]
+pub struct Create {
+    #[command(flatten)]
+    newcomer: Newcomer,
+    #[command(flatten)]
+    rights: Rights,
+    #[command(flatten)]
+    links: LinkFlags,
     #[command(flatten)]
     command: CommandFlags,
 }
@@ -99,34 +131,14 @@ impl Create {
     pub async fn run(self, client: &Client) -> Result<(), Problem> {
         let command = self.command.options();
         let id = command.request_id.clone();
-        let Self {
-            person,
-            email,
-            rights,
-            links,
-            ..
-        } = self;
-        let companies = links.links(client, &rights.companies);
+        let rights = self.rights;
+        let companies = self.links.links(client, &rights.companies);
         let user = NewUser {
-            signature: person.signature,
-            first_name: person.first_name,
-            last_name: person.last_name,
-            email,
-            phone: person.phone,
-            mobile_phone: person.mobile_phone,
-            language: person.language,
-            active: Some(!self.inactive),
             user_type: or_none(rights.user_type, Type::wire),
             companies: companies.await?,
             permissions: client.permissions(&rights.permissions).await?,
             roles: rights.roles,
-            password: if self.welcome {
-                String::new()
-            } else {
-                self.password.read()?
-            },
-            one_time_password: self.one_time_password,
-            welcome: self.welcome,
+            ..self.newcomer.user()?
         };
         let request = CreateUserRequest {
             account_id: client.account()?,
@@ -134,10 +146,48 @@ impl Create {
             command: Some(command),
         };
         let answer = commit(&id, client.users().create_user(request)).await?;
-        let welcome = match answer.welcome_token.as_str() {
-            "" => String::new(),
-            token => format!("\nwelcome token: {token}"),
-        };
+        let welcome = welcome(&answer.welcome_token);
         client.output.show(&answer, || answer.text() + &welcome)
+    }
+}
+
+/// Flags of `user copy`.
+#[derive(Args, Debug)]
+pub struct Copy {
+    /// The user whose roles, grants and companies it is to have: id, signature or e-mail address
+    source: String,
+    #[command(flatten)]
+    newcomer: Newcomer,
+    /// The type; the source's where none is given
+    #[arg(long = "type", value_name = "TYPE")]
+    user_type: Option<Type>,
+    #[command(flatten)]
+    command: CommandFlags,
+}
+
+impl Copy {
+    /// Creates the user.
+    pub async fn run(self, client: &Client) -> Result<(), Problem> {
+        let command = self.command.options();
+        let id = command.request_id.clone();
+        let request = CopyUserRequest {
+            account_id: client.account()?,
+            source_user_id: client.user_id(&self.source).await?,
+            user: Some(NewUser {
+                user_type: or_none(self.user_type, Type::wire),
+                ..self.newcomer.user()?
+            }),
+            command: Some(command),
+        };
+        let answer = commit(&id, client.users().copy_user(request)).await?;
+        let welcome = welcome(&answer.welcome_token);
+        client.output.show(&answer, || answer.text() + &welcome)
+    }
+}
+
+fn welcome(token: &str) -> String {
+    match token {
+        "" => String::new(),
+        token => format!("\nwelcome token: {token}"),
     }
 }

@@ -1,13 +1,14 @@
-//! `rollbook user update` and `rollbook user company`: what is given is changed, the rest is left.
+//! `rollbook user update` and `company`: what is given is changed, the rest is left; and `copy-company`.
 
 use clap::Args;
 use rollbook_proto::v1::{
-    Allegiance, UpdateUserCompanyRequest, UpdateUserRequest, UserCompany, UserProfile,
+    Allegiance, CopyUserCompanyRequest, UpdateUserCompanyRequest, UpdateUserRequest, UserCompany,
+    UserProfile,
 };
 
 use super::links::allegiance;
 use crate::cli::{
-    choices::{Type, or_none},
+    choices::{Copied, Type, or_none},
     client::{Client, CommandFlags, commit, mask},
     problem::Problem,
     views::UserAfter as _,
@@ -148,6 +149,41 @@ impl ChangeCompany {
             command: Some(command),
         };
         let answer = commit(&id, client.users().update_user_company(request)).await?;
+        client.output.show(&answer, || answer.text())
+    }
+}
+
+/// Flags of `user copy-company`.
+#[derive(Args, Debug)]
+pub struct CopyCompany {
+    /// The user: id, signature or e-mail address
+    user: String,
+    /// The company that it is copied from: id or title
+    source: String,
+    /// The companies that become like it; those the user does not have yet are added
+    #[arg(required = true)]
+    targets: Vec<String>,
+    /// What is copied
+    #[arg(long, default_value = "everything")]
+    what: Copied,
+    #[command(flatten)]
+    command: CommandFlags,
+}
+
+impl CopyCompany {
+    /// Copies it.
+    pub async fn run(self, client: &Client) -> Result<(), Problem> {
+        let command = self.command.options();
+        let id = command.request_id.clone();
+        let request = CopyUserCompanyRequest {
+            account_id: client.account()?,
+            user_id: client.user_id(&self.user).await?,
+            source_company_id: client.company_id(&self.source).await?,
+            target_company_ids: client.company_ids(&self.targets).await?,
+            what: self.what.wire(),
+            command: Some(command),
+        };
+        let answer = commit(&id, client.users().copy_user_company(request)).await?;
         client.output.show(&answer, || answer.text())
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use rollbook_aggregates::user::{
-    ActivateUser, AddUserCompanies, Allegiances, DeactivateUser, DeleteUser, LockUser, NewCompany,
-    RemoveUserCompanies, SetMode, SetUserPermissions, SetUserRoles, UnlockUser, UpdateUser,
-    UpdateUserCompany,
+    ActivateUser, AddUserCompanies, Allegiances, CopiedProperties, CopyUserCompany, DeactivateUser,
+    DeleteUser, LockUser, NewCompany, RemoveUserCompanies, SetMode, SetUserPermissions,
+    SetUserRoles, UnlockUser, UpdateUser, UpdateUserCompany,
 };
 use rollbook_aggregates::values::{
     AccountId, Allegiance, CompanyId, DimensionName, DimensionValue, ModuleName, Permission,
-    RoleName, UserId,
+    RoleName, UserId, UserType,
 };
 use rollbook_proto::v1 as pb;
 
@@ -325,4 +325,89 @@ pub fn create_user(request: pb::CreateUserRequest) -> Outcome<(AccountId, NewUse
     let options = creating(&mut fields, command);
     let (account, user) = fields.finish((account, user))?;
     Ok((account, user, options))
+}
+
+/// A request for a new user with the rights of another.
+#[derive(Clone, Debug)]
+pub struct CopiedUser {
+    /// Whose user.
+    pub account: AccountId,
+    /// Whose rights it is to have.
+    pub source: UserId,
+    /// What else it is made of.
+    pub new: NewUser,
+    /// Its type, where it is not the source's.
+    pub user_type: Option<UserType>,
+    /// What the command carries.
+    pub options: Options,
+}
+
+impl TryFrom<pb::CopyUserRequest> for CopiedUser {
+    type Error = Failure;
+
+    fn try_from(request: pb::CopyUserRequest) -> Outcome<Self> {
+        let pb::CopyUserRequest {
+            account_id,
+            source_user_id,
+            user,
+            command,
+        } = request;
+        let mut fields = Fields::default();
+        let account = fields.read("account_id", &account_id, AccountId::parse);
+        let source = fields.read("source_user_id", &source_user_id, UserId::parse);
+        let (new, user_type) = NewUser::read_copy(&mut fields, "user", user);
+        let options = creating(&mut fields, command);
+        let (account, source, new) = fields.finish((account, source, new))?;
+        Ok(Self {
+            account,
+            source,
+            new,
+            user_type,
+            options,
+        })
+    }
+}
+
+impl TryFrom<pb::CopyUserCompanyRequest> for ToUser<CopyUserCompany> {
+    type Error = Failure;
+
+    fn try_from(request: pb::CopyUserCompanyRequest) -> Outcome<Self> {
+        let pb::CopyUserCompanyRequest {
+            account_id,
+            user_id,
+            source_company_id,
+            target_company_ids,
+            what,
+            command,
+        } = request;
+        Self::read(&account_id, &user_id, command, |fields| {
+            let source = fields.read("source_company_id", &source_company_id, CompanyId::parse);
+            if target_company_ids.is_empty() {
+                fields.bad("target_company_ids", "must not be empty");
+            }
+            let read = CompanyId::parse;
+            let targets = fields.set("target_company_ids", 1000, &target_company_ids, read);
+            let what = fields.checked("what", known(what)).map(copied);
+            let source = source?;
+            if targets.contains(&source) {
+                fields.bad("target_company_ids", "must not name the source");
+            }
+            Some(CopyUserCompany {
+                source,
+                targets,
+                what: what?,
+            })
+        })
+    }
+}
+
+const fn copied(what: pb::CopiedProperties) -> CopiedProperties {
+    match what {
+        pb::CopiedProperties::Unspecified | pb::CopiedProperties::Everything => {
+            CopiedProperties::Everything
+        }
+        pb::CopiedProperties::ShowAsAddressee => CopiedProperties::ShowAsAddressee,
+        pb::CopiedProperties::Allegiances => CopiedProperties::Allegiances,
+        pb::CopiedProperties::Supervisor => CopiedProperties::Supervisor,
+    }
 }

@@ -56,6 +56,36 @@ impl NewUser {
         fields.within(name, |fields| Self::read_fields(fields, user))
     }
 
+    /// Reads one that gets the rights of another, and its type, where it is given.
+    pub(in crate::convert) fn read_copy(
+        fields: &mut Fields,
+        name: &str,
+        user: Option<pb::NewUser>,
+    ) -> (Option<Self>, Option<UserType>) {
+        let given = user.as_ref();
+        fields.within(name, |fields| {
+            for (name, empty) in [
+                ("roles", given.is_none_or(|user| user.roles.is_empty())),
+                (
+                    "permissions",
+                    given.is_none_or(|user| user.permissions.is_empty()),
+                ),
+                (
+                    "companies",
+                    given.is_none_or(|user| user.companies.is_empty()),
+                ),
+            ] {
+                if !empty {
+                    fields.bad(name, "must be empty: the source's are taken");
+                }
+            }
+        });
+        let typed = given.is_some_and(|user| user.user_type != 0);
+        let new = Self::read(fields, name, user);
+        let user_type = new.as_ref().map(|new| new.user_type).filter(|_| typed);
+        (new, user_type)
+    }
+
     fn read_fields(fields: &mut Fields, user: pb::NewUser) -> Option<Self> {
         let pb::NewUser {
             signature,
@@ -152,6 +182,7 @@ impl NewUser {
             permissions: self.permissions.clone(),
             companies: self.companies.clone(),
             invitation: None,
+            copied_from: None,
         }
     }
 
