@@ -297,6 +297,7 @@ pub(crate) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", -8_000)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    crate::pattern::teach(&connection)?;
     Ok(connection)
 }
 
@@ -310,6 +311,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    crate::users::grams::teach(&connection)?;
     Ok(connection)
 }
 

@@ -19,6 +19,7 @@ mod follower;
 mod invitations;
 mod involvements;
 mod page;
+mod pattern;
 mod reading;
 mod supervisors;
 mod text;
@@ -37,12 +38,14 @@ pub use involvements::{
     SettlementRow,
 };
 pub use page::Page;
+pub use pattern::{Pattern, PatternError};
 pub use reading::{Freshness, ReadError};
 pub use supervisors::{
     Chain, ChainEnd, ListReports, ReportKey, ReportRow, Supervised, Supervisors,
 };
 pub use users::accesses::{AccessRow, AccessStatus, Accesses, ListAccesses};
 pub use users::accounts::{AccountRow, Accounts, CompanyRow, ModuleRow, RoleRow};
-pub use users::list::{CompanyFilter, ListUsers, UserKey, UserSort};
+pub use users::as_you_type::FindUsers;
+pub use users::list::{CompanyFilter, ListUsers, UserKey, UserSearch, UserSort};
 pub use users::{DeletedUser, FoundUser, UserCompany, UserRow, Users};
 pub use views::{Progress, ViewError, ViewState, ViewStatus, Views};

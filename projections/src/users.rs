@@ -4,9 +4,12 @@
 
 pub(crate) mod accesses;
 pub(crate) mod accounts;
+pub(crate) mod as_you_type;
 mod find;
 mod fold;
+pub(crate) mod grams;
 pub(crate) mod list;
+mod numbers;
 
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{Allegiances, Facets, Status};
@@ -21,6 +24,7 @@ use crate::columns::codes;
 use crate::event::{Content, Folded};
 use crate::page::Page;
 use crate::reading::{ReadError, questions_of};
+use crate::users::as_you_type::FindUsers;
 use crate::users::find::Finder;
 use crate::users::list::{ListUsers, UserKey};
 use crate::view::{FoldError, View};
@@ -128,6 +132,7 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 
     CREATE INDEX user_companies_by_company ON user_companies (company_id, user_id);
+    CREATE INDEX user_companies_by_supervisor ON user_companies (supervisor, company_id, user_id);
 
     CREATE TABLE deleted_users (
         user_id BLOB PRIMARY KEY,
@@ -250,8 +255,14 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 5;
-    const TABLES: &'static [&'static str] = &[accounts::TABLES, TABLES, accesses::TABLES];
+    const VERSION: u32 = 6;
+    const TABLES: &'static [&'static str] = &[
+        accounts::TABLES,
+        TABLES,
+        accesses::TABLES,
+        numbers::TABLES,
+        grams::TABLES,
+    ];
 
     fn concerns(event: &Folded) -> bool {
         matches!(
@@ -361,5 +372,15 @@ impl Users {
     /// The file of the view cannot be read.
     pub async fn list(&self, query: ListUsers) -> Result<Page<UserRow, UserKey>, ReadError> {
         self.0.list(move |tables| list::list(tables, &query)).await
+    }
+
+    /// The users of an account who match what was typed so far, best matches first.
+    ///
+    /// # Errors
+    /// The file of the view cannot be read.
+    pub async fn find(&self, query: FindUsers) -> Result<Vec<UserRow>, ReadError> {
+        self.0
+            .list(move |tables| as_you_type::find(tables, &query))
+            .await
     }
 }

@@ -47,6 +47,7 @@ access! {
         GetUser: [Administrator, Service, Own],
         BatchGetUsers: [Administrator, Service],
         ListUsers: [Administrator, Service],
+        FindUsers: [Administrator, Service],
         ListReports: [Administrator, Service],
         GetSupervisorChain: [Administrator, Service],
         DeleteUser: [Administrator],

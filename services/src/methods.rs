@@ -72,8 +72,7 @@ in_account! {
     GetAccountRequest UpdateAccountSettingsRequest AddCompanyRequest RenameCompanyRequest
     RemoveCompanyRequest DefineRoleRequest RemoveRoleRequest DefineModuleRequest
     RemoveModuleRequest CreateAccountRequest
-    CreateUserRequest CopyUserRequest UpdateUserRequest GetUserRequest BatchGetUsersRequest ListUsersRequest
-    ListReportsRequest GetSupervisorChainRequest
+    CreateUserRequest CopyUserRequest UpdateUserRequest GetUserRequest BatchGetUsersRequest ListUsersRequest ListReportsRequest GetSupervisorChainRequest FindUsersRequest
     DeleteUserRequest CheckUserDeletionRequest CheckAccessRequest ActivateUserRequest
     DeactivateUserRequest LockUserRequest UnlockUserRequest SetUserRolesRequest
     SetUserPermissionsRequest AddUserCompaniesRequest RemoveUserCompaniesRequest

@@ -711,7 +711,15 @@ impl World {
                 }
             )
             .encode_to_vec(),
-            "ListUsers" => ask!(t, ListUsersRequest { role: "clerk" }).encode_to_vec(),
+            "ListUsers" => ask!(
+                t,
+                ListUsersRequest {
+                    role: "clerk",
+                    supervisor_id: &self.busy
+                }
+            )
+            .encode_to_vec(),
+            "FindUsers" => ask!(t, FindUsersRequest { text: "idl" }).encode_to_vec(),
             "ListReports" => ask!(
                 t,
                 ListReportsRequest {

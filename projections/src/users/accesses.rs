@@ -12,6 +12,7 @@ use crate::columns::{Coded, account, coded, codes, id, json, optional_time, time
 use crate::event::Folded;
 use crate::page::{Page, first, one_more, rows, total};
 use crate::reading::{ReadError, questions_of};
+use crate::users::numbers;
 use crate::view::FoldError;
 
 pub(super) const TABLES: &str = "
@@ -109,19 +110,19 @@ const GRANT: &str = "
 /// The person as it is at home; what it may do, and which companies and roles it has there, is not taken over. Its phone
 /// numbers are not this account's business.
 const SHOW: &str = "
-    INSERT OR REPLACE INTO users (
+    INSERT INTO users (
         account_id, user_id, revision, position, created_at, modified_at, sessions_valid_from, external,
         home_account_id, user_type, permissions,
         signature, signature_folded, signature_key, first_name, first_name_key, last_name, last_name_key,
         email, email_folded, email_key, language, active, locked, auto_locked_at, reset_until, new_password,
-        password_set_at, onboarded, second_factor, last_signed_in_at
+        password_set_at, onboarded, second_factor, last_signed_in_at, number
     )
     SELECT
         ?1, user_id, ?3, ?4, ?5, ?5, ?5, TRUE,
         ?6, ?7, ?8,
         signature, signature_folded, signature_key, first_name, first_name_key, last_name, last_name_key,
         email, email_folded, email_key, language, active, locked, auto_locked_at, reset_until, new_password,
-        password_set_at, onboarded, second_factor, last_signed_in_at
+        password_set_at, onboarded, second_factor, last_signed_in_at, ?9
     FROM users
     WHERE user_id = ?2 AND NOT external";
 
@@ -254,7 +255,9 @@ impl Change<'_> {
         let user_type = granted.user_type.code();
         let permissions = serde_json::to_string(&granted.permissions)?;
         self.set(GRANT, &[&home, &user_type, &permissions])?;
-        self.set(SHOW, &[&home, &user_type, &permissions])
+        self.hide()?;
+        let number = numbers::next(self.tables, self.account)?;
+        self.set(SHOW, &[&home, &user_type, &permissions, &number])
     }
 
     fn advance(&self) -> Result<(), FoldError> {

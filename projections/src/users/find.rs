@@ -28,10 +28,6 @@ macro_rules! columns {
         second_factor, last_signed_in_at, external, coalesce(home_account_id, account_id)"
     };
 }
-pub(super) use columns;
-
-/// How many they are.
-pub(super) const USER_COLUMNS: usize = 29;
 
 const SELECT_USER: &str = concat!(
     "SELECT ",
@@ -39,6 +35,14 @@ const SELECT_USER: &str = concat!(
     "
     FROM users
     WHERE user_id = ?1 AND account_id = ?2"
+);
+
+const SELECT_BY_NUMBER: &str = concat!(
+    "SELECT ",
+    columns!(),
+    "
+    FROM users
+    WHERE number = ?1"
 );
 
 const SELECT_BY_SIGNATURE: &str = concat!(
@@ -115,8 +119,20 @@ impl<'a> Finder<'a> {
         rows(self.tables, sql, params, |row| self.read(row))
     }
 
+    /// The users of these numbers, in their order.
+    pub(super) fn rows(
+        &self,
+        numbers: impl IntoIterator<Item = i64>,
+    ) -> rusqlite::Result<Vec<UserRow>> {
+        let mut select = self.tables.prepare_cached(SELECT_BY_NUMBER)?;
+        numbers
+            .into_iter()
+            .map(|number| select.query_row([number], |row| self.read(row)))
+            .collect()
+    }
+
     /// Reads the columns of a user, in their order.
-    pub(super) fn read(&self, row: &Row<'_>) -> rusqlite::Result<UserRow> {
+    fn read(&self, row: &Row<'_>) -> rusqlite::Result<UserRow> {
         let signature: String = row.get(1)?;
         let email: String = row.get(4)?;
         let user_name = match self.login {

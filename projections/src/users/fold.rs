@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 use crate::columns::Coded;
 use crate::event::Folded;
 use crate::text::sort_key;
+use crate::users::numbers;
 use crate::view::FoldError;
 
 const INSERT_USER: &str = "
@@ -19,7 +20,8 @@ const INSERT_USER: &str = "
         first_name, first_name_key,
         last_name, last_name_key,
         email, email_folded, email_key,
-        phone, mobile_phone, language, user_type, active, new_password, onboarded, password_set_at
+        phone, mobile_phone, language, user_type, active, new_password, onboarded, password_set_at,
+        number
     )
     VALUES (
         ?1, ?2, ?3, ?4, ?4, ?4, ?5,
@@ -27,7 +29,7 @@ const INSERT_USER: &str = "
         ?9, ?10,
         ?11, ?12,
         ?13, ?14, ?15,
-        ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23
+        ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24
     )";
 
 /// An event that needs the user and changes nothing of it.
@@ -358,6 +360,7 @@ impl Change<'_> {
         let last_name = name(&created.last_name);
         let email = email(&created.email);
         let (new_password, password_set_at) = self.password(created.password);
+        let number = numbers::next(self.tables, &self.folded.recorded.account_id)?;
         self.set(
             INSERT_USER,
             &[
@@ -380,6 +383,7 @@ impl Change<'_> {
                 &new_password,
                 &created.onboarded,
                 &password_set_at,
+                &number,
             ],
         )
     }

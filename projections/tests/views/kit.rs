@@ -429,13 +429,19 @@ pub fn dump(data_dir: &Path) -> BTreeMap<String, Vec<Vec<Value>>> {
             .query_row("PRAGMA integrity_check", [], |row| row.get(0))
             .unwrap();
         assert_eq!(check, "ok", "{}", file.display());
-        let names: Vec<String> = connection
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'checkpoint'")
+        let mut names: Vec<String> = connection
+            .prepare(
+                "SELECT name FROM sqlite_schema
+                WHERE type = 'table' AND name <> 'checkpoint' AND name NOT LIKE 'user_grams%'",
+            )
             .unwrap()
             .query_map([], |row| row.get(0))
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap();
+        if show_grams(&connection) {
+            names.push("grams".to_owned());
+        }
         for name in names {
             let mut statement = connection
                 .prepare(&format!("SELECT * FROM {name}"))
@@ -455,6 +461,27 @@ pub fn dump(data_dir: &Path) -> BTreeMap<String, Vec<Vec<Value>>> {
         }
     }
     tables
+}
+
+/// Makes what the index of grams finds, and not how its pages lie, readable as the table `grams`, where there is one.
+fn show_grams(connection: &Connection) -> bool {
+    connection
+        .execute_batch(
+            "INSERT INTO user_grams (user_grams) VALUES ('integrity-check');
+            CREATE VIRTUAL TABLE temp.grams USING fts5vocab (main, user_grams, instance);",
+        )
+        .is_ok()
+}
+
+/// The grams by which users are found in a data directory.
+pub fn grams(data_dir: &Path) -> Vec<String> {
+    let connection = Connection::open(file_of(data_dir, "users")).unwrap();
+    assert!(show_grams(&connection));
+    let mut statement = connection
+        .prepare("SELECT DISTINCT term FROM grams")
+        .unwrap();
+    let terms = statement.query_map([], |row| row.get(0)).unwrap();
+    terms.collect::<Result<_, _>>().unwrap()
 }
 
 /// All files of the views in a data directory.

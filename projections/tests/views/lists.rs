@@ -119,7 +119,7 @@ fn key(row: &UserRow, sort: UserSort) -> (String, i64) {
         let replaced = text
             .to_lowercase()
             .replace(['å', 'ä'], "a")
-            .replace('ö', "o");
+            .replace(['ö', 'ø'], "o");
         (replaced, 0)
     };
     match sort {

@@ -12,5 +12,6 @@ mod involvements;
 mod kit;
 mod lists;
 mod rebuilding;
+mod searches;
 mod supervisors;
 mod users;

@@ -174,6 +174,10 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
              user copy-company BO North South --what supervisor --json
              user copy BO --signature EVE --first-name Eve --last-name Ek --email eve@acme.example --welcome --inactive
              user copy BO --signature FAY --first-name Fay --last-name Ek --email fay@acme.example --password-file {password} --type standard --validate-only --json
+             user list --signature b* --first-name bo% --last-name *k --email *@acme.* --sort last-name
+             user list --supervisor *byron --report-to ADA --company North --json
+             user find b
+             user find bo ek --activity active --limit 5 --json
              user reports ADA
              user reports ADA --company North --limit 0 --total --json
              user chain BO South

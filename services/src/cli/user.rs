@@ -43,6 +43,8 @@ enum UserCommand {
     Get(read::Get),
     /// List users
     List(read::List),
+    /// Find users by a part of any name, signature or e-mail address; the best matches first
+    Find(read::Find),
     /// List who has a user as supervisor
     Reports(supervisors::Reports),
     /// Show the supervisors above a user in a company
@@ -98,6 +100,7 @@ pub async fn run(args: UserArgs) -> Result<(), Problem> {
         UserCommand::Copy(copy) => copy.run(&client).await,
         UserCommand::Get(get) => get.run(&client).await,
         UserCommand::List(list) => list.run(&client).await,
+        UserCommand::Find(find) => find.run(&client).await,
         UserCommand::Reports(reports) => reports.run(&client).await,
         UserCommand::Chain(above) => above.run(&client).await,
         UserCommand::Update(update) => update.run(&client).await,

@@ -3,6 +3,7 @@
 mod commands;
 mod import;
 mod profile;
+mod questions;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -12,168 +13,23 @@ use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{
     AccessDenial, Blocker, CompanyProperties, Gone, Need, Person, Status, User,
 };
-use rollbook_aggregates::values::{
-    AccountId, Allegiance, CompanyId, EmailAddress, Permission, RoleName, Signature, UserId,
-    UserType,
-};
-use rollbook_projections::{CompanyFilter, DeletedUser, ListUsers, UserRow, UserSort};
+use rollbook_aggregates::values::{Allegiance, CompanyId, Permission, UserType};
+use rollbook_projections::{DeletedUser, UserRow};
 use rollbook_proto::v1 as pb;
 
-use super::{Fields, wire_time};
-use crate::failure::{Failure, Outcome};
+use super::wire_time;
 
 pub(super) use commands::permissions;
 pub use commands::{CopiedUser, ToUser, create_user};
 pub use import::{ImportOf, ImportRow, import_refusal};
 pub use profile::NewUser;
 pub(super) use profile::{Identity, masked, user_type};
+pub use questions::{FoundUsers, ListedUsers, UserKeyword};
 pub use watch::{WatchedUsers, change};
-
-/// What names a user.
-pub enum UserKeyword {
-    /// Its id.
-    Id(UserId),
-    /// Its signature.
-    Signature(Signature),
-    /// What it signs in with.
-    UserName(String),
-    /// Its e-mail address.
-    Email(EmailAddress),
-}
-
-impl TryFrom<pb::GetUserRequest> for UserKeyword {
-    type Error = Failure;
-
-    fn try_from(request: pb::GetUserRequest) -> Outcome<Self> {
-        use pb::get_user_request::Key;
-        let pb::GetUserRequest {
-            account_id,
-            key,
-            read: _,
-        } = request;
-        let mut fields = Fields::default();
-        let account = fields.read("account_id", &account_id, AccountId::parse);
-        let key = match key {
-            None => {
-                fields.bad("user_id", "or another key must be given");
-                None
-            }
-            Some(Key::UserId(id)) => fields.read("user_id", &id, UserId::parse).map(Self::Id),
-            Some(Key::Signature(text)) => fields
-                .read("signature", &text, Signature::parse)
-                .map(Self::Signature),
-            Some(Key::UserName(text)) => {
-                let fits = (1..=254).contains(&text.chars().count());
-                let checked = fits.then_some(text).ok_or("must have 1 to 254 characters");
-                fields.checked("user_name", checked).map(Self::UserName)
-            }
-            Some(Key::Email(text)) => fields
-                .read("email", &text, EmailAddress::parse)
-                .map(Self::Email),
-        };
-        fields.finish((account, key)).map(|(_, key)| key)
-    }
-}
-
-/// A question for a page of users, without where it goes on.
-pub struct ListedUsers(pub ListUsers);
-
-impl TryFrom<pb::ListUsersRequest> for ListedUsers {
-    type Error = Failure;
-
-    fn try_from(request: pb::ListUsersRequest) -> Outcome<Self> {
-        use pb::list_users_request::Company;
-        let pb::ListUsersRequest {
-            account_id,
-            company,
-            activity,
-            statuses,
-            role,
-            user_type,
-            sort,
-            descending,
-            page_size,
-            page_token: _,
-            include_total,
-            read: _,
-            external,
-        } = request;
-        let mut fields = Fields::default();
-        let account = fields.read("account_id", &account_id, AccountId::parse);
-        let company = match company {
-            None | Some(Company::NoCompany(false)) => CompanyFilter::Any,
-            Some(Company::NoCompany(true)) => CompanyFilter::None,
-            Some(Company::CompanyId(id)) => fields
-                .read("company_id", &id, CompanyId::parse)
-                .map_or(CompanyFilter::Any, CompanyFilter::In),
-        };
-        let active = match fields.checked("activity", known::<pb::Activity>(activity)) {
-            None | Some(pb::Activity::Unspecified) => None,
-            Some(pb::Activity::Active) => Some(true),
-            Some(pb::Activity::Inactive) => Some(false),
-        };
-        let statuses = fields.list("statuses", 16, statuses, |fields, status| {
-            fields.checked("", known(status).and_then(read_status))
-        });
-        let role = fields.optional("role", &role, RoleName::parse);
-        let user_type = match known::<pb::UserType>(user_type) {
-            Ok(pb::UserType::Unspecified) => None,
-            other => fields
-                .checked("user_type", other)
-                .map(profile::read_user_type),
-        };
-        let sort = fields.checked("sort", known(sort));
-        let limit = fields.checked("page_size", crate::page::size(page_size));
-        let (account, sort, limit) = fields.finish((account, sort, limit))?;
-        Ok(Self(ListUsers {
-            company,
-            active,
-            statuses,
-            role: role.map(|role| role.to_string()),
-            user_type,
-            external,
-            sort: read_sort(sort),
-            descending,
-            limit,
-            total: include_total,
-            ..ListUsers::of(account)
-        }))
-    }
-}
 
 /// A value of an enum that the contract has.
 pub(super) fn known<T: TryFrom<i32>>(value: i32) -> Result<T, &'static str> {
     T::try_from(value).map_err(|_| "is not a value of the enum")
-}
-
-const fn read_sort(sort: pb::UserSort) -> UserSort {
-    match sort {
-        pb::UserSort::Unspecified | pb::UserSort::Signature => UserSort::Signature,
-        pb::UserSort::UserName => UserSort::UserName,
-        pb::UserSort::FirstName => UserSort::FirstName,
-        pb::UserSort::LastName => UserSort::LastName,
-        pb::UserSort::Email => UserSort::Email,
-        pb::UserSort::Status => UserSort::Status,
-        pb::UserSort::UserType => UserSort::UserType,
-        pb::UserSort::Role => UserSort::Role,
-        pb::UserSort::LastSignedInAt => UserSort::LastSignedInAt,
-        pb::UserSort::CreatedAt => UserSort::CreatedAt,
-        pb::UserSort::ModifiedAt => UserSort::ModifiedAt,
-    }
-}
-
-const fn read_status(status: pb::UserStatus) -> Result<Status, &'static str> {
-    match status {
-        pb::UserStatus::Unspecified => Err("must be given"),
-        pb::UserStatus::Deleted => Ok(Status::Deleted),
-        pb::UserStatus::Inactive => Ok(Status::Inactive),
-        pb::UserStatus::LockedByAdmin => Ok(Status::LockedByAdmin),
-        pb::UserStatus::AutoLocked => Ok(Status::AutoLocked),
-        pb::UserStatus::Recovery => Ok(Status::Recovery),
-        pb::UserStatus::AwaitingNewPassword => Ok(Status::AwaitingNewPassword),
-        pb::UserStatus::Provisioned => Ok(Status::Provisioned),
-        pb::UserStatus::Active => Ok(Status::Active),
-    }
 }
 
 const fn status(status: Status) -> pb::UserStatus {

@@ -244,6 +244,13 @@ impl UserService for Directory {
         Ok(Response::new(self.list(request).await?))
     }
 
+    async fn find_users(
+        &self,
+        request: Request<pb::FindUsersRequest>,
+    ) -> Result<Response<pb::FindUsersResponse>, Status> {
+        Ok(Response::new(self.find(request).await?))
+    }
+
     async fn list_reports(
         &self,
         request: Request<pb::ListReportsRequest>,

@@ -28,6 +28,7 @@ mod model;
 mod operations;
 mod permissions;
 mod races;
+mod searches;
 mod status;
 mod supervisors;
 mod users;

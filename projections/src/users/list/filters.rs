@@ -1,4 +1,4 @@
-//! Which users a list shows: each filter as a condition on a row, and as the members that fulfil it.
+//! Which users a list shows: each filter and search as a condition on a row, and as the members that fulfil it.
 
 use rollbook_aggregates::user::Status;
 use rollbook_aggregates::values::CompanyId;
@@ -6,9 +6,13 @@ use rusqlite::types::Value;
 use uuid::Uuid;
 
 use super::query::{CompanyFilter, ListUsers};
+use super::searches;
+use super::sorting::Column;
 use crate::columns::Coded;
+use crate::users::numbers::Numbers;
 
 /// SQL with the values of its `?`, in their order.
+#[derive(Clone, Debug)]
 pub(super) struct Part {
     pub(super) sql: String,
     pub(super) values: Vec<Value>,
@@ -29,103 +33,172 @@ impl Part {
 }
 
 /// A condition on users.
+#[derive(Debug, Default)]
 pub(super) struct Condition {
-    /// What is true of a user that fulfils it.
-    pub(super) matches: Part,
-    /// The ids of the users that fulfil it, where an index has them.
-    pub(super) members: Option<Part>,
+    /// What is true of a user that fulfils it; nothing where another condition says so.
+    pub(super) matches: Option<Part>,
+    /// The columns that this asks for, but for those of every index.
+    pub(super) columns: &'static [&'static str],
+    /// The users that fulfil it, where an index has them.
+    pub(super) members: Option<Members>,
+    /// The stretch of a column's index in which they lie.
+    pub(super) stretch: Option<Stretch>,
 }
 
-impl Condition {
-    fn new(matches: Part, members: Part) -> Self {
+/// The users that fulfil a condition.
+#[derive(Debug)]
+pub(super) struct Members {
+    /// The column that names them.
+    pub(super) by: &'static str,
+    /// Their names.
+    pub(super) ids: Part,
+    /// Whether there may be others among them.
+    pub(super) certain: bool,
+    /// Whether some of them are found for less than all.
+    pub(super) countable: bool,
+    /// Whether they are found by what stands in their texts.
+    pub(super) by_text: bool,
+}
+
+impl Members {
+    /// Exactly those who fulfil the condition, by user id.
+    pub(super) fn certain(ids: Part) -> Self {
         Self {
-            matches,
-            members: Some(members),
+            by: "user_id",
+            ids,
+            certain: true,
+            countable: true,
+            by_text: false,
         }
     }
 }
 
-pub(super) fn conditions(query: &ListUsers) -> Vec<Condition> {
+/// A stretch of a column's index: from a text on, up to before another.
+#[derive(Clone, Debug)]
+pub(super) struct Stretch {
+    pub(super) column: Column,
+    pub(super) from: String,
+    pub(super) before: Option<String>,
+}
+
+impl Condition {
+    fn new(matches: Part, columns: &'static [&'static str], members: Option<Part>) -> Self {
+        Self {
+            matches: Some(matches),
+            columns,
+            members: members.map(Members::certain),
+            stretch: None,
+        }
+    }
+
+    pub(super) fn is_certain_of_members(&self) -> bool {
+        let members = self.members.as_ref();
+        members.is_some_and(|members| members.certain)
+    }
+
+    /// Whether a walk along a column leads past its members alone.
+    pub(super) fn walks_along(&self, column: Column) -> bool {
+        let stretch = self.stretch.as_ref();
+        stretch.is_some_and(|stretch| stretch.column == column)
+    }
+
+    /// The bounds it sets to a walk along a column, on the sides that are asked for.
+    pub(super) fn bounds(&self, column: Column, key: &str, lower: bool, upper: bool) -> Part {
+        let mut bounds = Part::new("", []);
+        let stretch = self.stretch.as_ref();
+        let Some(stretch) = stretch.filter(|stretch| stretch.column == column) else {
+            return bounds;
+        };
+        if lower {
+            let from = Value::Text(stretch.from.clone());
+            bounds.push(Part::new(format!(" AND {key} >= ?"), [from]));
+        }
+        if let Some(before) = stretch.before.as_ref().filter(|_| upper) {
+            let before = Value::Text(before.clone());
+            bounds.push(Part::new(format!(" AND {key} < ?"), [before]));
+        }
+        bounds
+    }
+}
+
+pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> {
     let account = || Value::Text(query.account.as_str().to_owned());
-    let by_number = |test: String| {
+    let by_number = |test: String, columns| {
         let members = format!("SELECT user_id FROM users WHERE account_id = ? AND {test}");
-        Condition::new(Part::new(test, []), Part::new(members, [account()]))
+        let members = Part::new(members, [account()]);
+        Condition::new(Part::new(test, []), columns, Some(members))
     };
-    let mut conditions = Vec::new();
+    let mut conditions = searches::conditions(query, numbers);
     match query.company {
         CompanyFilter::Any => {}
         CompanyFilter::In(company) => conditions.push(in_company(company)),
-        CompanyFilter::None => conditions.push(by_number("companies = 0".to_owned())),
+        CompanyFilter::None => {
+            conditions.push(by_number("companies = 0".to_owned(), &["companies"]));
+        }
     }
     if let Some(role) = &query.role {
         conditions.push(with_role(account(), Value::Text(role.clone())));
     }
     if !query.statuses.is_empty() {
-        let codes: Vec<String> = query
+        let codes = query
             .statuses
             .iter()
-            .map(|status| status.code().to_string())
-            .collect();
-        conditions.push(by_number(format!("status IN ({})", codes.join(", "))));
+            .map(|status| status.code().to_string());
+        let codes = codes.collect::<Vec<_>>().join(", ");
+        conditions.push(by_number(format!("status IN ({codes})"), &["status"]));
     }
     match query.active {
-        Some(false) => conditions.push(by_number(format!("status = {}", Status::Inactive.code()))),
-        Some(true) => conditions.push(Condition {
-            matches: Part::new("active", []),
-            members: None,
-        }),
+        Some(false) => {
+            let inactive = format!("status = {}", Status::Inactive.code());
+            conditions.push(by_number(inactive, &["status"]));
+        }
+        Some(true) => conditions.push(Condition::new(Part::new("active", []), &["active"], None)),
         None => {}
     }
     if let Some(user_type) = query.user_type {
-        conditions.push(by_number(format!("user_type = {}", user_type.code())));
+        let of_type = format!("user_type = {}", user_type.code());
+        conditions.push(by_number(of_type, &["user_type"]));
     }
-    // A company or a role is the home account's, which is not what an external user has here.
-    let at_home = matches!(query.company, CompanyFilter::In(_)) || query.role.is_some();
+    // A company, a role or a supervisor is the home account's, which is not what an external user has here.
+    let at_home = matches!(query.company, CompanyFilter::In(_))
+        || query.role.is_some()
+        || query.search.supervisor.is_some()
+        || query.search.supervisor_id.is_some();
     if query.external == Some(true) {
-        conditions.push(by_number("external".to_owned()));
+        conditions.push(by_number("external".to_owned(), &["external"]));
     }
     if query.external == Some(false) || at_home {
-        conditions.push(Condition {
-            matches: Part::new("NOT external", []),
-            members: None,
-        });
+        let at_home = Part::new("NOT external", []);
+        conditions.push(Condition::new(at_home, &["external"], None));
     }
     conditions
 }
 
 fn in_company(company: CompanyId) -> Condition {
     let company = || [blob(company.as_uuid())];
-    Condition::new(
-        Part::new(
-            "EXISTS (
-                SELECT 1
-                FROM user_companies
-                WHERE user_companies.user_id = users.user_id AND company_id = ?
-            )",
-            company(),
-        ),
-        Part::new(
-            "SELECT user_id FROM user_companies WHERE company_id = ?",
-            company(),
-        ),
-    )
+    let matches = Part::new(
+        "EXISTS (
+            SELECT 1
+            FROM user_companies
+            WHERE user_companies.user_id = users.user_id AND company_id = ?
+        )",
+        company(),
+    );
+    let members = "SELECT user_id FROM user_companies WHERE company_id = ?";
+    Condition::new(matches, &[], Some(Part::new(members, company())))
 }
 
 fn with_role(account: Value, role: Value) -> Condition {
-    Condition::new(
-        Part::new(
-            "EXISTS (
-                SELECT 1
-                FROM user_roles
-                WHERE user_roles.user_id = users.user_id AND role = ?
-            )",
-            [role.clone()],
-        ),
-        Part::new(
-            "SELECT user_id FROM user_roles WHERE account_id = ? AND role = ?",
-            [account, role],
-        ),
-    )
+    let matches = Part::new(
+        "EXISTS (
+            SELECT 1
+            FROM user_roles
+            WHERE user_roles.user_id = users.user_id AND role = ?
+        )",
+        [role.clone()],
+    );
+    let members = "SELECT user_id FROM user_roles WHERE account_id = ? AND role = ?";
+    Condition::new(matches, &[], Some(Part::new(members, [account, role])))
 }
 
 pub(super) fn blob(id: Uuid) -> Value {

@@ -1,9 +1,10 @@
 //! What can be asked of the list: which users, in which order, which part of them.
 
 use rollbook_aggregates::user::Status;
-use rollbook_aggregates::values::{AccountId, CompanyId, UserType};
+use rollbook_aggregates::values::{AccountId, CompanyId, UserId, UserType};
 
 use super::sorting::UserKey;
+use crate::pattern::Pattern;
 
 /// Which users by company.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +46,24 @@ pub enum UserSort {
     ModifiedAt,
 }
 
+/// Which users by what they are called; each pattern that is given must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserSearch {
+    /// Their signature.
+    pub signature: Option<Pattern>,
+    /// Their first name.
+    pub first_name: Option<Pattern>,
+    /// Their last name.
+    pub last_name: Option<Pattern>,
+    /// Their e-mail address.
+    pub email: Option<Pattern>,
+    /// The signature, first, last or full name, or e-mail address of somebody else who is their supervisor: in the company
+    /// that is listed, or in any.
+    pub supervisor: Option<Pattern>,
+    /// That supervisor itself.
+    pub supervisor_id: Option<UserId>,
+}
+
 /// A question for a page of users.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListUsers {
@@ -62,6 +81,8 @@ pub struct ListUsers {
     pub user_type: Option<UserType>,
     /// Only those whose home is another account, or only those whose home is this one.
     pub external: Option<bool>,
+    /// Only those who are called so.
+    pub search: UserSearch,
     /// The column to sort by.
     pub sort: UserSort,
     /// Whether to sort the other way round.
@@ -86,6 +107,7 @@ impl ListUsers {
             role: None,
             user_type: None,
             external: None,
+            search: UserSearch::default(),
             sort: UserSort::Signature,
             descending: false,
             after: None,

@@ -1,6 +1,7 @@
 //! The columns a list is sorted by, each with an index, and places in it.
 
 use rollbook_aggregates::values::{Login, UserId};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
 use serde::{Deserialize, Serialize};
 
 use super::query::UserSort;
@@ -18,6 +19,25 @@ pub struct UserKey {
 pub(super) enum KeyValue {
     Text(String),
     Number(i64),
+}
+
+impl KeyValue {
+    pub(super) fn to_value(&self) -> Value {
+        match self {
+            Self::Text(text) => Value::Text(text.clone()),
+            Self::Number(number) => Value::Integer(*number),
+        }
+    }
+}
+
+impl FromSql for KeyValue {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value {
+            ValueRef::Text(_) => value.as_str().map(|text| Self::Text(text.to_owned())),
+            ValueRef::Integer(number) => Ok(Self::Number(number)),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
 }
 
 /// A column with an index.
@@ -64,6 +84,38 @@ impl Column {
             Self::LastSignedInAt => ("last_signed_in_at", "users_by_last_signed_in"),
             Self::CreatedAt => ("created_at", "users_by_created_at"),
             Self::ModifiedAt => ("modified_at", "users_by_modified_at"),
+        }
+    }
+
+    /// The column alone.
+    pub(super) const fn only(self) -> &'static [&'static str] {
+        match self {
+            Self::Signature => &["signature_key"],
+            Self::FirstName => &["first_name_key"],
+            Self::LastName => &["last_name_key"],
+            Self::Email => &["email_key"],
+            Self::Status => &["status"],
+            Self::UserType => &["user_type"],
+            Self::FirstRole => &["first_role"],
+            Self::LastSignedInAt => &["last_signed_in_at"],
+            Self::CreatedAt => &["created_at"],
+            Self::ModifiedAt => &["modified_at"],
+        }
+    }
+
+    /// What its texts are called in the index of grams, if they are there.
+    pub(super) const fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Signature => Some("signature"),
+            Self::FirstName => Some("first_name"),
+            Self::LastName => Some("last_name"),
+            Self::Email => Some("email"),
+            Self::Status
+            | Self::UserType
+            | Self::FirstRole
+            | Self::LastSignedInAt
+            | Self::CreatedAt
+            | Self::ModifiedAt => None,
         }
     }
 }

@@ -1,10 +1,10 @@
 use rollbook_aggregates::user::Status;
-use rollbook_aggregates::values::{AccountId, Login, UserId, UserType};
+use rollbook_aggregates::values::{AccountId, UserId, UserType};
 use uuid::Uuid;
 
 use super::*;
-use crate::users::TABLES;
-use crate::users::accounts;
+use crate::pattern::{Pattern, teach};
+use crate::users::{TABLES, accounts, grams, numbers};
 
 const COLUMNS: [(UserSort, &str); 10] = [
     (UserSort::LastSignedInAt, "users_by_last_signed_in"),
@@ -19,8 +19,11 @@ const COLUMNS: [(UserSort, &str); 10] = [
     (UserSort::ModifiedAt, "users_by_modified_at"),
 ];
 
-/// Three hundred users: a third in one company, a third with a role, a few inactive.
+/// Three hundred users: a third in one company, a third with a role, a few inactive, all of whom the first supervises.
 const USERS: &str = "
+    INSERT INTO user_numbers (account_id, account, last, users)
+    VALUES ('acme', 1, 300, 0);
+
     WITH RECURSIVE numbers (n) AS (
         SELECT 1
         UNION ALL
@@ -29,13 +32,14 @@ const USERS: &str = "
         WHERE n < 300
     )
     INSERT INTO users (
-        user_id, account_id, signature, signature_folded, signature_key, first_name, first_name_key,
+        number, user_id, account_id, signature, signature_folded, signature_key, first_name, first_name_key,
         last_name, last_name_key, email, email_folded, email_key, user_type, active, new_password, onboarded,
         first_role, companies, sessions_valid_from, created_at, modified_at, revision, position
     )
     SELECT
-        CAST(printf('%016d', n * 7919 % 1000) AS BLOB), 'acme', n, n, n % 10, n, n % 7,
-        n, n % 5, n, n, n % 3, 1 + n % 2, n % 20 <> 0, n % 9 = 0, n % 4 <> 0,
+        (1 << 40) + n, CAST(printf('%016d', n * 7919 % 1000) AS BLOB), 'acme', n, n, n % 10,
+        n, 'first' || (n % 7), n, 'last' || (n % 5), n, n, 'mail' || (n % 3) || '@' || n,
+        1 + n % 2, n % 20 <> 0, n % 9 = 0, n % 4 <> 0,
         CASE n % 3 WHEN 0 THEN 'clerk' ELSE '' END, n % 3 = 1, 0, n, 1000 - n, 1, n
     FROM numbers;
 
@@ -45,14 +49,17 @@ const USERS: &str = "
     WHERE first_role <> '';
 
     INSERT INTO user_companies (user_id, company_id, supervisor, show_as_addressee)
-    SELECT user_id, CAST('company-company-' AS BLOB), user_id, 0
+    SELECT user_id, CAST('company-company-' AS BLOB), CAST('0000000000000919' AS BLOB), 0
     FROM users
     WHERE companies = 1;
 ";
 
 fn tables() -> Connection {
     let tables = Connection::open_in_memory().unwrap();
-    for statements in [accounts::TABLES, TABLES, USERS] {
+    teach(&tables).unwrap();
+    grams::teach(&tables).unwrap();
+    let statements = [accounts::TABLES, TABLES, numbers::TABLES, grams::TABLES];
+    for statements in statements.into_iter().chain([USERS]) {
         tables.execute_batch(statements).unwrap();
     }
     tables
@@ -99,17 +106,79 @@ fn queries() -> Vec<ListUsers> {
     ]
 }
 
-fn pages(few: i64, tables: &Connection, mut query: ListUsers) -> Vec<UserId> {
+fn searching(search: UserSearch) -> ListUsers {
+    ListUsers {
+        search,
+        ..everybody()
+    }
+}
+
+fn pattern(text: &str) -> Option<Pattern> {
+    Pattern::parse(text).ok()
+}
+
+fn searches() -> Vec<ListUsers> {
+    let supervisor = Uuid::from_bytes(*b"0000000000000919").into();
+    vec![
+        searching(UserSearch {
+            first_name: pattern("FIRST3"),
+            ..UserSearch::default()
+        }),
+        searching(UserSearch {
+            first_name: pattern("fir*"),
+            last_name: pattern("*st2"),
+            ..UserSearch::default()
+        }),
+        searching(UserSearch {
+            signature: pattern("*7*"),
+            email: pattern("mail1@%"),
+            ..UserSearch::default()
+        }),
+        ListUsers {
+            company: queries()[1].company,
+            ..searching(UserSearch {
+                supervisor: pattern("first1 last1"),
+                ..UserSearch::default()
+            })
+        },
+        searching(UserSearch {
+            email: pattern("*1*"),
+            supervisor_id: Some(supervisor),
+            ..UserSearch::default()
+        }),
+    ]
+}
+
+/// All users of a list, page by page: the way that is chosen, or always this one.
+fn pages(tables: &Connection, mut query: ListUsers, way: Option<Way>) -> Vec<UserId> {
     let mut found = Vec::new();
     loop {
-        let page = list_where_few_are(few, tables, &query).unwrap();
-        found.extend(page.rows.iter().map(|row| row.user_id));
+        let finder = Finder::new(tables, &query.account).unwrap();
+        let listing = Listing::new(tables, &query, &finder).unwrap();
+        let places = match way {
+            None => listing.places(listing.way().unwrap()).unwrap(),
+            Some(Way::Walk) => listing.walk(i64::MAX).unwrap(),
+            Some(Way::Gather(at)) => listing.gather(at).unwrap(),
+        };
+        let column = listing.column;
+        let count = listing.count(way.unwrap_or(Way::Walk)).unwrap();
+        let page = Page::cut(places, query.limit, None, |place| UserKey {
+            column,
+            value: place.value.clone(),
+            user_id: place.user_id,
+        });
+        found.extend(page.rows.iter().map(|place| place.user_id));
         query.after = page.next;
         if query.after.is_none() {
-            assert_eq!(page.total, Some(found.len() as u64));
+            assert_eq!(count, found.len() as u64);
             return found;
         }
     }
+}
+
+fn listing(tables: &Connection, query: &ListUsers, ask: impl FnOnce(&Listing<'_>)) {
+    let finder = Finder::new(tables, &query.account).unwrap();
+    ask(&Listing::new(tables, query, &finder).unwrap());
 }
 
 fn plan(tables: &Connection, part: &Part) -> String {
@@ -122,19 +191,32 @@ fn plan(tables: &Connection, part: &Part) -> String {
 }
 
 #[test]
-fn filters_let_the_same_users_through_whether_they_are_many_or_few() {
+fn the_same_users_are_found_whichever_way_is_taken() {
     let tables = tables();
-    for (sort, _) in COLUMNS {
-        for query in queries() {
+    for query in queries().into_iter().chain(searches()) {
+        let mut ways = vec![None];
+        listing(&tables, &query, |listing| {
+            let gathering = listing.conditions.iter().enumerate();
+            let gathering = gathering.filter(|(_, condition)| condition.members.is_some());
+            ways.extend(gathering.map(|(at, _)| Some(Way::Gather(at))));
+        });
+        assert!(ways.len() > 1 || query == everybody());
+        for (sort, _) in COLUMNS {
             for descending in [false, true] {
                 let query = ListUsers {
                     sort,
                     descending,
                     ..query.clone()
                 };
-                let many = pages(0, &tables, query.clone());
-                assert!(many.len() > 10);
-                assert_eq!(many, pages(FEW, &tables, query.clone()), "{query:?}");
+                let walked = pages(&tables, query.clone(), Some(Way::Walk));
+                assert!(walked.len() > 7, "{query:?}");
+                for way in &ways {
+                    assert_eq!(
+                        walked,
+                        pages(&tables, query.clone(), *way),
+                        "{way:?} {query:?}"
+                    );
+                }
             }
         }
     }
@@ -152,25 +234,61 @@ fn r54_a_late_page_is_found_by_the_index_of_its_column_and_costs_what_the_first_
             };
             let after = list(&tables, &query).unwrap().next;
             let query = ListUsers { after, ..query };
-            let column = Column::of(sort, Login::Email);
-            let part = page(
-                &query,
-                column,
-                matching(FEW, &tables, &query, column).unwrap(),
-            );
-            let plan = plan(&tables, &part);
-            let key = column.names().0;
-            let seek = format!("USING INDEX {index} (account_id=? AND ({key},user_id)");
-            assert!(
-                plan.contains(&seek) && !plan.contains("TEMP B-TREE"),
-                "{plan}"
-            );
+            listing(&tables, &query, |listing| {
+                let plan = plan(&tables, &listing.walking(i64::MAX));
+                let key = listing.column.names().0;
+                let seek = format!("INDEX {index} (account_id=? AND ({key},user_id)");
+                assert!(
+                    plan.contains(&seek) && !plan.contains("TEMP B-TREE"),
+                    "{plan}"
+                );
+            });
         }
     }
 }
 
 #[test]
-fn few_are_fetched_by_their_own_index() {
+fn r51_a_search_in_the_column_that_sorts_reads_that_stretch_of_its_index_alone() {
+    let tables = tables();
+    for descending in [false, true] {
+        let query = ListUsers {
+            sort: UserSort::FirstName,
+            descending,
+            ..searching(UserSearch {
+                first_name: pattern("first3*"),
+                ..UserSearch::default()
+            })
+        };
+        let after = list(&tables, &query).unwrap().next;
+        assert!(after.is_some());
+        for (after, seek) in [
+            (None, "first_name_key>? AND first_name_key<?"),
+            (
+                after,
+                if descending {
+                    "first_name_key>?"
+                } else {
+                    "first_name_key<?"
+                },
+            ),
+        ] {
+            let query = ListUsers {
+                after,
+                ..query.clone()
+            };
+            listing(&tables, &query, |listing| {
+                assert_eq!(listing.way().unwrap(), Way::Walk);
+                let plan = plan(&tables, &listing.walking(i64::MAX));
+                let covered = plan.contains("USING COVERING INDEX users_by_first_name");
+                assert!(covered && plan.contains(seek), "{plan}");
+                assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+            });
+        }
+    }
+}
+
+#[test]
+fn few_are_gathered_by_their_own_index() {
     let tables = tables();
     let members = [
         "user_companies_by_company",
@@ -178,17 +296,77 @@ fn few_are_fetched_by_their_own_index() {
         "user_roles_by_role",
         "users_by_status",
     ];
-    for (query, index) in queries().into_iter().skip(1).zip(members) {
-        let column = Column::of(UserSort::LastName, Login::Email);
-        let part = page(
-            &query,
-            column,
-            matching(FEW, &tables, &query, column).unwrap(),
-        );
-        let plan = plan(&tables, &part);
-        assert!(
-            plan.contains(index) && !plan.contains("users_by_last_name"),
-            "{plan}"
-        );
+    let filters = queries().into_iter().skip(1).zip(members);
+    let searches = searches().into_iter().zip([
+        "users_by_first_name",
+        "SCAN user_grams VIRTUAL TABLE",
+        "users_by_email",
+        "user_companies_by_supervisor",
+    ]);
+    for (query, index) in filters.chain(searches) {
+        let query = ListUsers {
+            sort: UserSort::CreatedAt,
+            ..query
+        };
+        listing(&tables, &query, |listing| {
+            let narrowest = listing.narrowest(300).unwrap().unwrap();
+            let plan = plan(&tables, &listing.gathering(narrowest));
+            assert!(
+                plan.contains(index) && !plan.contains("users_by_created_at"),
+                "{index} {plan}"
+            );
+        });
     }
+}
+
+#[test]
+fn many_are_walked_past_and_few_are_gathered() {
+    let tables = tables();
+    for (first_name, limit, gathered) in [
+        ("first*", 7, false),
+        ("*irs*", 7, false),
+        ("*st4", 7, true),
+        ("*i*", 7, false),
+        ("nobody", 7, true),
+        ("*nobody*", 7, true),
+    ] {
+        let query = ListUsers {
+            limit,
+            ..searching(UserSearch {
+                first_name: pattern(first_name),
+                ..UserSearch::default()
+            })
+        };
+        listing(&tables, &query, |listing| {
+            let way = listing.way().unwrap();
+            assert_eq!(
+                matches!(way, Way::Gather(_)),
+                gathered,
+                "{first_name} {way:?}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_walk_that_is_too_long_is_given_up_for_what_few_have() {
+    let tables = tables();
+    // Too short to be counted, and rare.
+    let query = ListUsers {
+        limit: 100,
+        ..searching(UserSearch {
+            email: pattern("*99*"),
+            ..UserSearch::default()
+        })
+    };
+    listing(&tables, &query, |listing| {
+        assert_eq!(listing.way().unwrap(), Way::Walk);
+        assert!(listing.walk(100).unwrap().len() < listing.wanted());
+        assert!(listing.goes_on_behind(100).unwrap() && !listing.goes_on_behind(300).unwrap());
+        let out = listing.way_out().unwrap().unwrap();
+        let found = listing.places(Way::Walk).unwrap();
+        assert_eq!(found, listing.gather(out).unwrap());
+        assert_eq!(found, listing.walk(i64::MAX).unwrap());
+        assert_eq!(found.len(), 3);
+    });
 }

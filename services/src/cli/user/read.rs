@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use rollbook_proto::v1::{
-    CheckAccessRequest, CheckUserDeletionRequest, CheckUserDeletionResponse, GetUserRequest,
-    ListUsersRequest, ListUsersResponse, list_users_request,
+    CheckAccessRequest, CheckUserDeletionRequest, CheckUserDeletionResponse, FindUsersRequest,
+    GetUserRequest, ListUsersRequest, ListUsersResponse, list_users_request,
 };
 
 use crate::cli::{
@@ -66,6 +66,8 @@ pub struct List {
     /// Those whose home is another account (true), or this one (false)
     #[arg(long, value_name = "true|false")]
     external: Option<bool>,
+    #[command(flatten)]
+    called: Called,
     /// The column to sort by; the signature where none is given
     #[arg(long, value_name = "COLUMN")]
     sort: Option<Sort>,
@@ -78,6 +80,57 @@ pub struct List {
     /// Count all that match, too
     #[arg(long)]
     total: bool,
+}
+
+/// Which users by what they are called.
+#[derive(Args, Debug)]
+#[command(
+    next_help_heading = "Searches: * and % stand for any run of characters, \\ takes the next one as it is"
+)]
+struct Called {
+    /// Those with this signature
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        default_value = "",
+        hide_default_value = true
+    )]
+    signature: String,
+    /// Those with this first name
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        default_value = "",
+        hide_default_value = true
+    )]
+    first_name: String,
+    /// Those with this last name
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        default_value = "",
+        hide_default_value = true
+    )]
+    last_name: String,
+    /// Those with this e-mail address
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        default_value = "",
+        hide_default_value = true
+    )]
+    email: String,
+    /// Those whose supervisor, who is somebody else, has this signature, name or e-mail address
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        default_value = "",
+        hide_default_value = true
+    )]
+    supervisor: String,
+    /// Those who have this user as supervisor: id, signature or e-mail address
+    #[arg(long, value_name = "USER")]
+    report_to: Option<String>,
 }
 
 impl List {
@@ -125,7 +178,18 @@ impl List {
                 .no_company
                 .then_some(list_users_request::Company::NoCompany(true)),
         };
+        let supervisor_id = match &self.called.report_to {
+            Some(name) => client.user_id(name).await?,
+            None => String::new(),
+        };
+        let called = &self.called;
         Ok(ListUsersRequest {
+            signature: called.signature.clone(),
+            first_name: called.first_name.clone(),
+            last_name: called.last_name.clone(),
+            email: called.email.clone(),
+            supervisor: called.supervisor.clone(),
+            supervisor_id,
             account_id: client.account()?,
             company,
             activity: or_none(self.activity, Activity::wire),
@@ -137,6 +201,35 @@ impl List {
             descending: self.descending,
             ..ListUsersRequest::default()
         })
+    }
+}
+
+/// Flags of `user find`.
+#[derive(Args, Debug)]
+pub struct Find {
+    /// The text: a part of any name, signature or e-mail address; several words are each such a part
+    #[arg(required = true)]
+    text: Vec<String>,
+    /// Those who may, or may not, sign in
+    #[arg(long)]
+    activity: Option<Activity>,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: u32,
+}
+
+impl Find {
+    /// Shows the users that match best.
+    pub async fn run(self, client: &Client) -> Result<(), Problem> {
+        let request = FindUsersRequest {
+            account_id: client.account()?,
+            text: self.text.join(" "),
+            activity: or_none(self.activity, Activity::wire),
+            limit: self.limit,
+            read: None,
+        };
+        let answer = client.users().find_users(request).await?.into_inner();
+        client.output.show(&answer, || views::users(&answer.users))
     }
 }
 

@@ -15,7 +15,8 @@ use super::super::{Arrived, Directory, order};
 use super::{may_reach, not_own, user_not_found};
 use crate::caller::Role;
 use crate::convert::{
-    self, Fields, ListedUsers, UserKeyword, blocker, deleted_user, denial, user_from_row, user_now,
+    self, Fields, FoundUsers, ListedUsers, UserKeyword, blocker, deleted_user, denial,
+    user_from_row, user_now,
 };
 use crate::executor::{Options, access_id};
 use crate::failure::{Failure, Outcome};
@@ -125,6 +126,19 @@ impl Directory {
             next_page_token: self.pages().write(&bound, page.next.as_ref()),
             total: page.total,
             users: page.rows.into_iter().map(user_from_row).collect(),
+        })
+    }
+
+    pub(super) async fn find(
+        &self,
+        request: Request<pb::FindUsersRequest>,
+    ) -> Outcome<pb::FindUsersResponse> {
+        let read = request.get_ref().read;
+        self.question(&request, read).await?;
+        let FoundUsers(query) = FoundUsers::try_from(request.into_inner())?;
+        let found = self.views().users().find(query).await?;
+        Ok(pb::FindUsersResponse {
+            users: found.into_iter().map(user_from_row).collect(),
         })
     }
 

@@ -1,0 +1,204 @@
+//! The index by which parts of names are found: for every text the runs of three letters in it.
+//!
+//! * Two marks stand behind each text, so that every letter begins a run: what is shorter than three letters begins some run,
+//!   and an end is found as well as what stands inside.
+//! * It follows the rows of users by triggers, so no change of a row can forget it.
+//! * What it finds may fit; whoever asks looks at the text itself.
+//! * It keeps no copy of the texts. What is taken out of it is gone from its pages at once: FTS5's own `secure-delete` sees to
+//!   that, which SQLite's does not reach. FTS5 marks an index that it deletes from so with version 5, by which its integrity
+//!   check goes, but forgets to where an index without texts is told what to delete: so it is marked from the start. (It must
+//!   keep columns apart, too: with `detail = none`, FTS5 3.46 damages an index from which it deletes so.)
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
+
+use crate::pattern::Pattern;
+
+pub(super) const TABLES: &str = "
+    CREATE VIRTUAL TABLE user_grams USING fts5 (
+        signature, first_name, last_name, email,
+        content = '', columnsize = 0, detail = column, tokenize = 'ascii'
+    );
+
+    UPDATE user_grams_config
+    SET v = 5
+    WHERE k = 'version';
+
+    INSERT INTO user_grams (user_grams, rank)
+    VALUES ('secure-delete', 1);
+
+    CREATE TRIGGER user_grams_put AFTER INSERT ON users
+    BEGIN
+        INSERT INTO user_grams (rowid, signature, first_name, last_name, email)
+        VALUES (
+            new.number,
+            runs(new.signature_key), runs(new.first_name_key), runs(new.last_name_key), runs(new.email_key)
+        );
+    END;
+
+    CREATE TRIGGER user_grams_removed AFTER DELETE ON users
+    BEGIN
+        INSERT INTO user_grams (user_grams, rowid, signature, first_name, last_name, email)
+        VALUES (
+            'delete', old.number,
+            runs(old.signature_key), runs(old.first_name_key), runs(old.last_name_key), runs(old.email_key)
+        );
+    END;
+
+    CREATE TRIGGER user_grams_changed
+    AFTER UPDATE OF signature_key, first_name_key, last_name_key, email_key ON users
+    BEGIN
+        INSERT INTO user_grams (user_grams, rowid, signature, first_name, last_name, email)
+        VALUES (
+            'delete', old.number,
+            runs(old.signature_key), runs(old.first_name_key), runs(old.last_name_key), runs(old.email_key)
+        );
+        INSERT INTO user_grams (rowid, signature, first_name, last_name, email)
+        VALUES (
+            new.number,
+            runs(new.signature_key), runs(new.first_name_key), runs(new.last_name_key), runs(new.email_key)
+        );
+    END;
+";
+
+/// How long a run is.
+const RUN: usize = 3;
+
+/// What stands behind a text.
+const END: char = '\u{3}';
+
+/// How many runs of a text are asked for: more would hardly tell more.
+const ASKED: usize = 16;
+
+/// Gives a connection the function `runs(key)`, which the triggers need.
+pub(crate) fn teach(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("runs", 1, flags, |call| {
+        Ok(runs_of(call.get_raw(0).as_str()?))
+    })
+}
+
+/// The runs of a text, each once, with spaces between them.
+fn runs_of(key: &str) -> String {
+    let runs: BTreeSet<String> = runs(key, true).collect();
+    runs.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+/// The runs of three in a part of a text, which ends it or not.
+fn runs(part: &str, ends: bool) -> impl Iterator<Item = String> {
+    let letters: Vec<char> = part
+        .chars()
+        .chain(std::iter::repeat_n(END, if ends { RUN - 1 } else { 0 }))
+        .map(as_letter)
+        .collect();
+    let count = (letters.len() + 1).saturating_sub(RUN);
+    (0..count).map(move |at| letters[at..at + RUN].iter().collect())
+}
+
+/// The tokenizer takes a run for one word: everything that would divide it becomes a letter of Unicode's private use.
+fn as_letter(letter: char) -> char {
+    if letter.is_ascii() && !letter.is_ascii_alphanumeric() {
+        char::from_u32(0xe000 + u32::from(letter)).unwrap_or(letter)
+    } else {
+        letter
+    }
+}
+
+/// A question to the index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Grams {
+    whole: Vec<String>,
+    /// Parts that are shorter than a run, and begin one.
+    begun: Vec<String>,
+}
+
+impl Grams {
+    /// What fits a pattern has.
+    pub(super) fn of(pattern: &Pattern) -> Self {
+        let mut grams = Self::default();
+        for (part, ends) in pattern.parts().filter(|(part, _)| !part.is_empty()) {
+            // A space in it may be the one between two names, each of which is a text of its own.
+            let words = part.split(' ');
+            let last = words.clone().count() - 1;
+            for (at, word) in words.enumerate().filter(|(_, word)| !word.is_empty()) {
+                grams.add(word, ends && at == last);
+            }
+        }
+        grams
+    }
+
+    /// What has a word inside has.
+    pub(super) fn inside(word: &str) -> Self {
+        let mut grams = Self::default();
+        grams.add(word, false);
+        grams
+    }
+
+    fn add(&mut self, part: &str, ends: bool) {
+        let before = self.whole.len();
+        self.whole.extend(runs(part, ends));
+        if self.whole.len() == before {
+            self.begun.push(part.chars().map(as_letter).collect());
+        }
+        self.whole.truncate(ASKED);
+    }
+
+    /// Whether it asks for runs as a whole, which cost what they find.
+    pub(super) fn are_whole(&self) -> bool {
+        !self.whole.is_empty()
+    }
+
+    /// Whether it asks for anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.begun.is_empty()
+    }
+
+    /// As FTS5 takes it; in one column, or in any.
+    pub(super) fn expression(&self, column: Option<&str>) -> String {
+        let mut text = String::new();
+        let asked = if self.are_whole() {
+            &self.whole
+        } else {
+            &self.begun
+        };
+        for (at, run) in asked.iter().enumerate() {
+            let and = if at == 0 { "" } else { " AND " };
+            let star = if self.are_whole() { "" } else { " *" };
+            // Writing to a text cannot fail.
+            let _written = write!(text, "{and}\"{run}\"{star}");
+        }
+        match column {
+            Some(column) => format!("{column} : ({text})"),
+            None => format!("({text})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_letter_of_a_text_begins_a_run() {
+        let end = as_letter(END);
+        assert_eq!(runs_of("anna"), format!("ann a{end}{end} na{end} nna"));
+        assert_eq!(runs_of("aaaaa"), format!("aaa aa{end} a{end}{end}"));
+        assert!(!runs_of("o'neil @x.se").contains(['\'', '@', '.']));
+    }
+
+    #[test]
+    fn short_parts_are_asked_for_by_how_they_begin_and_ends_as_a_whole() {
+        let of = |pattern: &str| Grams::of(&Pattern::parse(pattern).unwrap());
+        assert_eq!(of("*an*").expression(None), "(\"an\" *)");
+        assert!(!of("*an*").are_whole());
+        assert_eq!(
+            of("*anna*").expression(Some("email")),
+            "email : (\"ann\" AND \"nna\")"
+        );
+        assert!(of("*k").are_whole() && of("ek").are_whole());
+        assert!(of("*").is_empty());
+    }
+}

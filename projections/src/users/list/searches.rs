@@ -1,0 +1,200 @@
+//! Searches by name: each pattern as a condition, with the stretch of an index that its beginning leads to, and together as a
+//! question to the index of grams.
+
+use rusqlite::types::Value;
+
+use super::filters::{Condition, Members, Part, Stretch, blob};
+use super::query::{CompanyFilter, ListUsers};
+use super::sorting::Column;
+use crate::pattern::Pattern;
+use crate::users::grams::Grams;
+use crate::users::numbers::Numbers;
+
+pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> {
+    let search = &query.search;
+    let patterns: Vec<(Column, &Pattern)> = [
+        (Column::Signature, &search.signature),
+        (Column::FirstName, &search.first_name),
+        (Column::LastName, &search.last_name),
+        (Column::Email, &search.email),
+    ]
+    .into_iter()
+    .filter_map(|(column, pattern)| Some((column, pattern.as_ref()?)))
+    .filter(|(_, pattern)| !pattern.is_anything())
+    .collect();
+    let mut conditions: Vec<Condition> = patterns
+        .iter()
+        .map(|(column, pattern)| fits(query, *column, pattern))
+        .collect();
+    conditions.extend(together(&patterns, numbers));
+    if let Some(pattern) = &search.supervisor {
+        conditions.push(supervised_by_one_called(query, pattern, numbers));
+    }
+    if let Some(supervisor) = search.supervisor_id {
+        let by = Part::new("link.supervisor = ?", [blob(supervisor.as_uuid())]);
+        conditions.push(supervised(query, by.clone(), Members::certain(by)));
+    }
+    conditions
+}
+
+/// That a column fits a pattern.
+fn fits(query: &ListUsers, column: Column, pattern: &Pattern) -> Condition {
+    let (key, index) = column.names();
+    let bound = pattern.whole().is_some() || !pattern.beginning().is_empty();
+    let stretch = bound.then(|| Stretch::of(column, pattern));
+    let members = stretch.as_ref().map(|stretch| {
+        let account = Value::Text(query.account.as_str().to_owned());
+        let mut ids = Part::new(
+            format!(
+                "SELECT number FROM users INDEXED BY {index} WHERE account_id = ? AND {key} >= ?"
+            ),
+            [account, Value::Text(stretch.from.clone())],
+        );
+        if let Some(before) = &stretch.before {
+            ids.push(Part::new(
+                format!(" AND {key} < ?"),
+                [Value::Text(before.clone())],
+            ));
+        }
+        Members {
+            by: "number",
+            ids,
+            certain: false,
+            countable: true,
+            by_text: false,
+        }
+    });
+    Condition {
+        matches: Some(Part::new(format!("fits(?, {key})"), [pattern.to_value()])),
+        columns: column.only(),
+        members,
+        stretch,
+    }
+}
+
+impl Stretch {
+    /// Where the texts that fit a pattern lie.
+    fn of(column: Column, pattern: &Pattern) -> Self {
+        let from = pattern.beginning().to_owned();
+        let before = match pattern.whole() {
+            // The next text there can be.
+            Some(whole) => Some(format!("{whole}\0")),
+            None => behind_all(&from),
+        };
+        Self {
+            column,
+            from,
+            before,
+        }
+    }
+}
+
+/// The first text behind all that begin like this; none where there is no such text.
+pub(in crate::users) fn behind_all(beginning: &str) -> Option<String> {
+    let mut letters: Vec<char> = beginning.chars().collect();
+    while let Some(last) = letters.pop() {
+        // Steps over the surrogates, as texts do.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            letters.push(next);
+            return Some(letters.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// All patterns as one question to the index of grams, which leaves out whoever cannot fit.
+fn together(patterns: &[(Column, &Pattern)], numbers: Numbers) -> Option<Condition> {
+    let grams: Vec<(Column, Grams)> = patterns
+        .iter()
+        .map(|(column, pattern)| (*column, Grams::of(pattern)))
+        .filter(|(_, grams)| !grams.is_empty())
+        .collect();
+    let whole = grams.iter().any(|(_, grams)| grams.are_whole());
+    let asked = grams
+        .iter()
+        .filter(|(_, grams)| grams.are_whole() == whole)
+        .map(|(column, grams)| grams.expression(column.text()));
+    let asked = asked.collect::<Vec<_>>().join(" AND ");
+    (!asked.is_empty()).then(|| Condition {
+        members: Some(Members {
+            by: "number",
+            ids: having(asked, numbers),
+            certain: false,
+            countable: whole,
+            by_text: true,
+        }),
+        ..Condition::default()
+    })
+}
+
+/// The numbers of those in an account who have certain grams.
+fn having(expression: String, numbers: Numbers) -> Part {
+    Part::new(
+        "SELECT rowid FROM user_grams WHERE user_grams MATCH ? AND rowid BETWEEN ? AND ?",
+        [
+            Value::Text(expression),
+            Value::Integer(numbers.first),
+            Value::Integer(numbers.last),
+        ],
+    )
+}
+
+/// That one who is called so supervises the user, in the company that is listed or in any.
+fn supervised_by_one_called(query: &ListUsers, pattern: &Pattern, numbers: Numbers) -> Condition {
+    const CALLED: &str = "SELECT 1
+        FROM users AS supervisors
+        WHERE supervisors.user_id = link.supervisor
+            AND (
+                fits(?1, signature_key) OR fits(?1, first_name_key) OR fits(?1, last_name_key)
+                OR fits(?1, email_key) OR fits(?1, first_name_key || ' ' || last_name_key)
+            )";
+    let called = CALLED.replace("?1", "?");
+    let called = Part::new(
+        format!("EXISTS ({called})"),
+        std::iter::repeat_n(pattern.to_value(), 5),
+    );
+    let grams = Grams::of(pattern);
+    let mut members = Members::certain(Part::new("link.supervisor IN (", []));
+    members.certain = false;
+    members.countable = grams.are_whole();
+    members.by_text = true;
+    if grams.is_empty() {
+        members.ids = Part::new("link.supervisor >= x''", []);
+    } else {
+        let mut ids = Part::new("SELECT user_id FROM users WHERE number IN (", []);
+        ids.push(having(grams.expression(None), numbers));
+        ids.push(Part::new("))", []));
+        members.ids.push(ids);
+    }
+    supervised(query, called, members)
+}
+
+/// That somebody else supervises the user, of whom `by` is true; `members` says so with what an index has.
+fn supervised(query: &ListUsers, by: Part, members: Members) -> Condition {
+    let mut link = Part::new(" AND link.supervisor <> link.user_id", []);
+    if let CompanyFilter::In(company) = query.company {
+        let company = blob(company.as_uuid());
+        link.push(Part::new(" AND link.company_id = ?", [company]));
+    }
+    let mut matches = Part::new(
+        "EXISTS (SELECT 1 FROM user_companies AS link WHERE link.user_id = users.user_id AND ",
+        [],
+    );
+    matches.push(by);
+    matches.push(link.clone());
+    matches.push(Part::new(")", []));
+    let mut ids = Part::new(
+        "SELECT link.user_id
+        FROM user_companies AS link INDEXED BY user_companies_by_supervisor
+        WHERE ",
+        [],
+    );
+    ids.push(members.ids);
+    ids.push(link);
+    Condition {
+        matches: Some(matches),
+        columns: &[],
+        members: Some(Members { ids, ..members }),
+        stretch: None,
+    }
+}
