@@ -47,5 +47,8 @@ pub use users::accesses::{AccessRow, AccessStatus, Accesses, ListAccesses};
 pub use users::accounts::{AccountRow, Accounts, CompanyRow, ModuleRow, RoleRow};
 pub use users::as_you_type::FindUsers;
 pub use users::list::{CompanyFilter, ListUsers, UserKey, UserSearch, UserSort};
+pub use users::routing::{
+    AllegianceKind, Approver, ListMatches, MatchRow, Matches, Routing, Unfit,
+};
 pub use users::{DeletedUser, FoundUser, UserCompany, UserRow, Users};
 pub use views::{Progress, ViewError, ViewState, ViewStatus, Views};

@@ -17,7 +17,7 @@ use crate::view::{FoldError, View};
 const NAMED: u32 = 100;
 
 /// How many supervisors a chain tells at most.
-const LONGEST_CHAIN: usize = 1_000;
+pub(crate) const LONGEST_CHAIN: usize = 1_000;
 
 const TABLES: &str = "
     CREATE TABLE supervisors (

@@ -10,6 +10,7 @@ mod fold;
 pub(crate) mod grams;
 pub(crate) mod list;
 mod numbers;
+pub(crate) mod routing;
 
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{Allegiances, Facets, Status};
@@ -262,6 +263,7 @@ impl View for UserView {
         accesses::TABLES,
         numbers::TABLES,
         grams::TABLES,
+        routing::TABLES,
     ];
 
     fn concerns(event: &Folded) -> bool {

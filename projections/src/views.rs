@@ -21,6 +21,7 @@ use crate::reading::Reading;
 use crate::supervisors::{SupervisorView, Supervisors};
 use crate::users::accesses::Accesses;
 use crate::users::accounts::Accounts;
+use crate::users::routing::Routing;
 use crate::users::{UserView, Users};
 use crate::view::View;
 
@@ -99,6 +100,7 @@ struct Inner {
     users: Users,
     accounts: Accounts,
     accesses: Accesses,
+    routing: Routing,
     supervisors: Supervisors,
     involvements: Involvements,
     invitations: Invitations,
@@ -156,6 +158,7 @@ impl Views {
         Ok(Self(Arc::new(Inner {
             accounts: Accounts::new(Arc::clone(&users)),
             accesses: Accesses::new(Arc::clone(&users)),
+            routing: Routing::new(Arc::clone(&users)),
             users: Users::new(users),
             supervisors: Supervisors::new(opening.open::<SupervisorView>().await?),
             involvements: Involvements::new(opening.open::<InvolvementView>().await?),
@@ -214,6 +217,12 @@ impl Views {
     #[must_use]
     pub fn accesses(&self) -> &Accesses {
         &self.0.accesses
+    }
+
+    /// Who takes care of what.
+    #[must_use]
+    pub fn routing(&self) -> &Routing {
+        &self.0.routing
     }
 
     /// Who has whom as supervisor.

@@ -95,6 +95,12 @@ access! {
         ListInvolvements: [Administrator, Service],
         ListReviewers: [Administrator, Service],
     }
+    RoutingService {
+        GetCodingDefaults: [Administrator, Service],
+        ProposeReviewers: [Administrator, Service],
+        ProposeApprover: [Administrator, Service],
+        ListAddressees: [Administrator, Service],
+    }
     HistoryService {
         ListEvents: [Auditor],
         ReplayEvents: [Auditor],

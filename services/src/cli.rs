@@ -25,6 +25,7 @@ mod operations;
 mod output;
 mod pages;
 mod problem;
+mod routing;
 mod secret;
 mod serve;
 mod term;
@@ -70,6 +71,8 @@ enum Command {
     Invite(invite::InviteArgs),
     /// Report and list what still needs a user
     Involvement(involvement::InvolvementArgs),
+    /// Ask who takes care of what
+    Routing(routing::RoutingArgs),
     /// Read the log
     History(history::HistoryArgs),
     /// See how the log and the views are
@@ -131,6 +134,7 @@ impl Cli {
             Command::Access(args) => access::run(args).await,
             Command::Invite(args) => invite::run(args).await,
             Command::Involvement(args) => involvement::run(args).await,
+            Command::Routing(args) => routing::run(args).await,
             Command::History(args) => history::run(args).await,
             Command::Operations(args) => operations::run(args).await,
             Command::Completions(flags) => manual::completions(&flags, &mut Self::command()),

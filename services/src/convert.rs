@@ -31,8 +31,8 @@ pub use invitation::{
 pub use involvement::{ToInvoice, involvement, reviewer};
 pub use user::{
     CopiedUser, FoundUsers, ImportOf, ImportRow, ListedUsers, NewUser, ToUser, UserKeyword,
-    WatchedUsers, blocker, change, create_user, deleted_user, denial, import_refusal,
-    user_from_row, user_from_state, user_now,
+    WatchedUsers, allegiance, allegiances, blocker, change, create_user, deleted_user, denial,
+    import_refusal, user_from_row, user_from_state, user_now,
 };
 
 /// A time as the contract has it.

@@ -6,6 +6,7 @@ mod history;
 mod invitations;
 mod involvements;
 mod operations;
+mod routing;
 mod streaming;
 mod users;
 
@@ -84,6 +85,7 @@ in_account! {
     LinkFlowTemplateRequest UnlinkFlowTemplateRequest LinkReferenceRequest
     UnlinkReferenceRequest ListInvolvementsRequest ListReviewersRequest
     GrantAccessRequest UpdateAccessRequest RevokeAccessRequest ListAccessesRequest
+    GetCodingDefaultsRequest ProposeReviewersRequest ProposeApproverRequest ListAddresseesRequest
 }
 
 impl Named for pb::AcceptInvitationRequest {

@@ -311,6 +311,9 @@ fn router(
         .add_service(
             pb::involvement_service_server::InvolvementServiceServer::new(directory.clone()),
         )
+        .add_service(pb::routing_service_server::RoutingServiceServer::new(
+            directory.clone(),
+        ))
         .add_service(pb::history_service_server::HistoryServiceServer::new(
             directory.clone(),
         ))

@@ -12,6 +12,7 @@ use rollbook_proto::v1::history_service_client::HistoryServiceClient;
 use rollbook_proto::v1::invitation_service_client::InvitationServiceClient;
 use rollbook_proto::v1::involvement_service_client::InvolvementServiceClient;
 use rollbook_proto::v1::operations_service_client::OperationsServiceClient;
+use rollbook_proto::v1::routing_service_client::RoutingServiceClient;
 use rollbook_proto::v1::user_service_client::UserServiceClient;
 use rollbook_services::caller::{Claims, Minter, Role, numeric_date};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -223,6 +224,12 @@ impl Caller {
     #[must_use]
     pub fn involvements(&self) -> InvolvementServiceClient<Wire> {
         InvolvementServiceClient::new(self.wire()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Client of the `RoutingService`.
+    #[must_use]
+    pub fn routing(&self) -> RoutingServiceClient<Wire> {
+        RoutingServiceClient::new(self.wire()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// Client of the `HistoryService`.

@@ -315,6 +315,7 @@ impl World {
             self.access_request(name),
             self.invitation_request(name),
             self.involvement_request(name),
+            self.routing_request(name),
             self.reading_request(name),
         ]
         .into_iter()
@@ -684,6 +685,48 @@ impl World {
                     company_id,
                     user_id,
                     reference_id: "REF-1"
+                }
+            )
+            .encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
+    fn routing_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let (company_id, user_id) = (&t.companies[0], &self.busy);
+        let allegiances = vec![allegiance("Department", "14")];
+        let bytes = match method {
+            "GetCodingDefaults" => ask!(
+                t,
+                GetCodingDefaultsRequest {
+                    company_id,
+                    user_id
+                }
+            )
+            .encode_to_vec(),
+            "ProposeReviewers" => ask!(
+                t,
+                ProposeReviewersRequest {
+                    company_id,
+                    allegiances
+                }
+            )
+            .encode_to_vec(),
+            "ProposeApprover" => ask!(
+                t,
+                ProposeApproverRequest {
+                    company_id,
+                    user_id
+                }
+            )
+            .encode_to_vec(),
+            "ListAddressees" => ask!(
+                t,
+                ListAddresseesRequest {
+                    company_id,
+                    allegiances
                 }
             )
             .encode_to_vec(),

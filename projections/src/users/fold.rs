@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use crate::columns::Coded;
 use crate::event::Folded;
 use crate::text::sort_key;
-use crate::users::numbers;
+use crate::users::{numbers, routing};
 use crate::view::FoldError;
 
 const INSERT_USER: &str = "
@@ -187,6 +187,7 @@ pub(super) fn fold(
         UserEvent::UserCompaniesAdded(added) => change.add_companies(added),
         UserEvent::UserCompaniesRemoved(removed) => {
             for company in &removed.company_ids {
+                routing::remove(tables, change.user, *company)?;
                 change.run(
                     DELETE_COMPANY,
                     params![change.user, company.as_uuid().into_bytes()],
@@ -215,6 +216,7 @@ pub(super) fn fold(
             change.set(TOUCH, &[])
         }
         UserEvent::UserAllegiancesSet(set) => {
+            routing::set(tables, change.user, set.company_id, &set.allegiances)?;
             change.run(
                 SET_ALLEGIANCES,
                 params![
@@ -401,6 +403,7 @@ impl Change<'_> {
     fn delete(&self) -> Result<(), FoldError> {
         let (revision, position, at) = (self.revision(), self.position(), self.folded.micros());
         self.run(REMEMBER_DELETED, params![self.user, revision, position, at])?;
+        routing::remove_all(self.tables, self.user)?;
         for delete in [DELETE_ROLES, DELETE_COMPANIES, DELETE_USER] {
             self.run(delete, params![self.user])?;
         }
@@ -431,6 +434,8 @@ impl Change<'_> {
                 serde_json::to_string(&company.allegiances)?
             ];
             self.run(PUT_COMPANY, link)?;
+            let (user, allegiances) = (self.user, &company.allegiances);
+            routing::set(self.tables, user, company.company_id, allegiances)?;
         }
         self.set(COUNT_COMPANIES, &[])
     }

@@ -12,6 +12,7 @@ mod involvements;
 mod kit;
 mod lists;
 mod rebuilding;
+mod routing;
 mod searches;
 mod supervisors;
 mod users;

@@ -10,7 +10,8 @@ use rollbook_proto::v1::{
     history_service_client::HistoryServiceClient,
     invitation_service_client::InvitationServiceClient,
     involvement_service_client::InvolvementServiceClient,
-    operations_service_client::OperationsServiceClient, user_service_client::UserServiceClient,
+    operations_service_client::OperationsServiceClient,
+    routing_service_client::RoutingServiceClient, user_service_client::UserServiceClient,
 };
 use tonic::{
     Request, Response, Status,
@@ -221,6 +222,13 @@ impl Client {
     #[must_use]
     pub fn involvements(&self) -> InvolvementServiceClient<Authorised> {
         InvolvementServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+            .max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Calls of the routing service.
+    #[must_use]
+    pub fn routing(&self) -> RoutingServiceClient<Authorised> {
+        RoutingServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
             .max_decoding_message_size(LARGEST_ANSWER)
     }
 

@@ -178,6 +178,12 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
              user list --supervisor *byron --report-to ADA --company North --json
              user find b
              user find bo ek --activity active --limit 5 --json
+             routing coding-defaults BO South
+             routing reviewers South Department=14 Project=P-7
+             routing reviewers North Department=14 --limit 0 --json
+             routing approver BO South
+             routing approver BO North --json
+             routing addressees South Project=P-7
              user reports ADA
              user reports ADA --company North --limit 0 --total --json
              user chain BO South

@@ -207,6 +207,9 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::AccessExists => Some("change it with `rollbook access update`"),
         R::AccessRevoked => Some("an operator can grant it again: `rollbook access grant`"),
         R::UserAtHome => Some("a user needs no access to its own account"),
+        R::ArrivalRegistrationOn => {
+            Some("end it with `rollbook account settings`, or ask whoever registers the invoices")
+        }
         R::TooManyReviewers => Some("retract reviews that no longer count first"),
         R::TooLarge => Some("split it into several commands"),
         R::PageTokenInvalid => Some("begin the list anew"),

@@ -23,6 +23,7 @@ mod supervisors;
 mod watch;
 
 pub use create::{Person, Rights};
+pub use links::allegiance;
 
 /// Users of an account.
 #[derive(Args, Debug)]

@@ -20,7 +20,7 @@ use rollbook_proto::v1 as pb;
 use super::wire_time;
 
 pub(super) use commands::permissions;
-pub use commands::{CopiedUser, ToUser, create_user};
+pub use commands::{CopiedUser, ToUser, allegiances, create_user};
 pub use import::{ImportOf, ImportRow, import_refusal};
 pub use profile::NewUser;
 pub(super) use profile::{Identity, masked, user_type};
@@ -202,7 +202,8 @@ fn write_allegiances(allegiances: &BTreeSet<Allegiance>) -> Vec<pb::Allegiance> 
 }
 
 /// An allegiance as the contract has it.
-fn allegiance(allegiance: &Allegiance) -> pb::Allegiance {
+#[must_use]
+pub fn allegiance(allegiance: &Allegiance) -> pb::Allegiance {
     pb::Allegiance {
         dimension: allegiance.dimension.to_string(),
         value: allegiance.value.to_string(),

@@ -16,6 +16,7 @@ use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::user_service_server::UserService;
 use tonic::{Request, Response, Status, Streaming};
 
+pub(super) use self::supervisors::chain_end;
 use super::streaming::Answers;
 use super::{Arrived, Directory, InAccount, new_user_id, order};
 use crate::caller::Role;
@@ -31,7 +32,7 @@ pub(super) struct Changed {
     pub(super) position: u64,
 }
 
-fn user_not_found() -> Failure {
+pub(super) fn user_not_found() -> Failure {
     Failure::refused(&UserError::NotFound)
 }
 

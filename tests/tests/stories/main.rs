@@ -28,6 +28,7 @@ mod model;
 mod operations;
 mod permissions;
 mod races;
+mod routing;
 mod searches;
 mod status;
 mod supervisors;

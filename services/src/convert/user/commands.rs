@@ -237,7 +237,11 @@ impl TryFrom<pb::UpdateUserCompanyRequest> for ToUser<UpdateUserCompany> {
 }
 
 /// Reads what a user stands for in a company.
-fn allegiances(fields: &mut Fields, name: &str, wire: Vec<pb::Allegiance>) -> BTreeSet<Allegiance> {
+pub fn allegiances(
+    fields: &mut Fields,
+    name: &str,
+    wire: Vec<pb::Allegiance>,
+) -> BTreeSet<Allegiance> {
     let read = |fields: &mut Fields, wire: pb::Allegiance| {
         let pb::Allegiance { dimension, value } = wire;
         let dimension = fields.read("dimension", &dimension, DimensionName::parse);

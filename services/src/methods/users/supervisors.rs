@@ -95,15 +95,20 @@ impl Directory {
 }
 
 fn told(chain: &Chain) -> pb::GetSupervisorChainResponse {
-    let (end, again) = match chain.end {
-        ChainEnd::Top => (pb::SupervisorChainEnd::Top, None),
-        ChainEnd::Cycle(again) => (pb::SupervisorChainEnd::Cycle, Some(again)),
-        ChainEnd::NotLinked => (pb::SupervisorChainEnd::NotLinked, None),
-        ChainEnd::CutOff => (pb::SupervisorChainEnd::CutOff, None),
-    };
+    let (end, again) = chain_end(chain.end);
     pb::GetSupervisorChainResponse {
         supervisor_ids: chain.supervisors.iter().map(ToString::to_string).collect(),
         end: end.into(),
         met_again_id: again.map(|user| user.to_string()).unwrap_or_default(),
+    }
+}
+
+/// Why a chain ends, and who is met again where it is a circle.
+pub(in crate::methods) fn chain_end(end: ChainEnd) -> (pb::SupervisorChainEnd, Option<UserId>) {
+    match end {
+        ChainEnd::Top => (pb::SupervisorChainEnd::Top, None),
+        ChainEnd::Cycle(again) => (pb::SupervisorChainEnd::Cycle, Some(again)),
+        ChainEnd::NotLinked => (pb::SupervisorChainEnd::NotLinked, None),
+        ChainEnd::CutOff => (pb::SupervisorChainEnd::CutOff, None),
     }
 }
