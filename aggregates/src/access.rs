@@ -16,7 +16,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use ending::{AccessRevoked, EraseAccess, ExternalUserDeleted, RevokeAccess};
+pub use ending::{
+    AccessRevoked, EndExternalSessions, EraseAccess, ExternalSessionsEnded, ExternalUserDeleted,
+    RevokeAccess,
+};
 pub use granting::{
     AccessGranted, AccessPermissionsSet, AccessTypeChanged, GrantAccess, UpdateAccess,
 };
@@ -44,6 +47,7 @@ event_set! {
         AccessTypeChanged,
         AccessPermissionsSet,
         AccessRevoked,
+        ExternalSessionsEnded,
         ExternalUserDeleted,
         // Involvements.
         InvoiceQueued,
@@ -64,6 +68,7 @@ command_set! {
         GrantAccess,
         UpdateAccess,
         RevokeAccess,
+        EndExternalSessions,
         EraseAccess,
         // Involvements.
         ReportInvoiceQueued,
@@ -302,7 +307,9 @@ impl AccessEvent {
         match self {
             Self::AccessTypeChanged(changed) => changed.ends_sessions,
             Self::AccessPermissionsSet(set) => set.ends_sessions,
-            Self::AccessRevoked(_) | Self::ExternalUserDeleted(_) => true,
+            Self::AccessRevoked(_)
+            | Self::ExternalSessionsEnded(_)
+            | Self::ExternalUserDeleted(_) => true,
             Self::AccessGranted(_)
             | Self::InvoiceQueued(_)
             | Self::InvoiceDequeued(_)
@@ -333,6 +340,7 @@ impl AccessEvent {
             | Self::AccessTypeChanged(_)
             | Self::AccessPermissionsSet(_)
             | Self::AccessRevoked(_)
+            | Self::ExternalSessionsEnded(_)
             | Self::ExternalUserDeleted(_) => return None,
         })
     }

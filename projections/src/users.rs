@@ -256,7 +256,7 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 6;
+    const VERSION: u32 = 7;
     const TABLES: &'static [&'static str] = &[
         accounts::TABLES,
         TABLES,

@@ -19,7 +19,9 @@ use uuid::Uuid;
 
 use crate::executor::Options;
 
-pub use access::{access_from_row, access_from_state, external_user, list_accesses};
+pub use access::{
+    access_from_row, access_from_state, external_user, former_external_user, list_accesses,
+};
 pub use account::{NewAccount, ToAccount, account_from_row, account_from_state, add_company};
 pub use fields::Fields;
 pub(crate) use history::direction;

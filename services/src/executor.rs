@@ -174,15 +174,18 @@ impl Executor {
         unit: &mut Unit<'_>,
         plan: &P,
     ) -> Outcome<Attempt<P::Outcome>> {
-        let planned = match unit.authorise().await {
-            Ok(()) => plan.plan(unit).await,
-            Err(failure) => Err(failure),
-        };
-        match planned {
+        match self.planned(unit, plan).await {
             Ok(outcome) if unit.order().options.validate_only => self.check(unit, outcome).await,
             Ok(outcome) => self.commit(unit, outcome).await,
             Err(failure) => Ok(Attempt::Refused(failure)),
         }
+    }
+
+    async fn planned<P: Plan>(&self, unit: &mut Unit<'_>, plan: &P) -> Outcome<P::Outcome> {
+        unit.authorise().await?;
+        let outcome = plan.plan(unit).await?;
+        unit.end_sessions_elsewhere().await?;
+        Ok(outcome)
     }
 
     async fn check<T>(&self, unit: &mut Unit<'_>, outcome: T) -> Outcome<Attempt<T>> {

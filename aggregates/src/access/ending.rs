@@ -1,4 +1,4 @@
-//! How an access ends: it is revoked, or its user is deleted at home.
+//! How an access ends: it is revoked, or its user is deleted at home; and how sessions end with those at home.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,10 @@ use crate::domain::{Apply, Context, Decide, Decision, Timestamp};
 /// An external user may not work here any more, and its sessions here ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccessRevoked {}
+
+/// The user's sessions ended at home, and so they did here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExternalSessionsEnded {}
 
 /// The user was deleted in its home account; what was personal of it here is erased.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +23,14 @@ impl Apply<Access> for AccessRevoked {
             external.revoked_at = Some(at);
             external.sessions_valid_from = at;
         });
+    }
+}
+
+impl Apply<Access> for ExternalSessionsEnded {
+    fn apply(self, at: Timestamp, access: &mut Access) {
+        if let Some(external) = access.external_mut() {
+            external.sessions_valid_from = at;
+        }
     }
 }
 
@@ -51,6 +63,22 @@ impl Decide for RevokeAccess {
             return Ok(Decision::nothing());
         }
         Ok(Decision::of(ctx, access, vec![AccessRevoked {}.into()]))
+    }
+}
+
+/// Ends the sessions of an external user with those at home, in the same commit (R41), so that who watches this account is
+/// told. The command is the home account's, so it does not ask whose the access is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndExternalSessions;
+
+impl Decide for EndExternalSessions {
+    type Aggregate = Access;
+
+    fn decide(self, ctx: &Context<'_>, access: &Access) -> Result<Decision<Access>, AccessError> {
+        let ended = access
+            .granted()
+            .map(|_| AccessEvent::from(ExternalSessionsEnded {}));
+        Ok(Decision::of(ctx, access, ended.into_iter().collect()))
     }
 }
 

@@ -327,6 +327,19 @@ fn r26_the_deletion_of_a_user_ends_its_accesses_for_good() {
 }
 
 #[test]
+fn r41_sessions_end_with_those_at_home_while_the_access_is_there() {
+    let access = Access::given(&[standard()])
+        .when(operator(), EndExternalSessions)
+        .then(&[ExternalSessionsEnded {}.into()])
+        .state();
+    let external = access.granted().unwrap();
+    assert!(external.sessions_valid_from() > external.modified_at());
+    Access::given(&[standard(), AccessRevoked {}.into()])
+        .when(operator(), EndExternalSessions)
+        .then_nothing();
+}
+
+#[test]
 fn r26_an_access_is_erased_whether_it_was_revoked_or_not() {
     let gone = AccessEvent::from(ExternalUserDeleted {});
     Access::given(&[standard()])

@@ -157,7 +157,22 @@ const REVOKE: &str = change!(
     "accesses",
     "status = 2, revoked_at = ?5, sessions_valid_from = ?5,"
 );
-const FORGET: &str = change!("accesses", "status = 3, permissions = '[]',");
+const FORGET: &str = change!(
+    "accesses",
+    "status = 3, permissions = '[]', sessions_valid_from = ?5,"
+);
+
+/// What ends them at home is what changed the person.
+const END_SESSIONS: [&str; 2] = [
+    "
+    UPDATE accesses
+    SET sessions_valid_from = ?5, revision = ?3, position = ?4
+    WHERE account_id = ?1 AND user_id = ?2",
+    "
+    UPDATE users
+    SET sessions_valid_from = ?5, revision = ?3, position = ?4
+    WHERE account_id = ?1 AND user_id = ?2",
+];
 
 const HIDE: &str = "
     DELETE FROM users
@@ -201,6 +216,7 @@ pub(super) fn fold(
             change.set(REVOKE, &[])?;
             change.hide()
         }
+        AccessEvent::ExternalSessionsEnded(_) => change.both(END_SESSIONS, &[]),
         AccessEvent::ExternalUserDeleted(_) => {
             change.set(FORGET, &[])?;
             change.hide()

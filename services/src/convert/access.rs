@@ -169,6 +169,26 @@ pub fn access_from_row(row: &AccessRow) -> pb::Access {
     }
 }
 
+/// A user of another account whose access to this one has ended: nothing of it is known here any more but that.
+#[must_use]
+pub fn former_external_user(ended: &AccessRow) -> pb::User {
+    let status = match ended.status {
+        AccessStatus::UserDeleted => pb::UserStatus::Deleted,
+        AccessStatus::Granted | AccessStatus::Revoked => pb::UserStatus::Unspecified,
+    };
+    pb::User {
+        user_id: ended.user_id.to_string(),
+        account_id: ended.account_id.to_string(),
+        status: status.into(),
+        sessions_valid_from: Some(wire_time(ended.sessions_valid_from)),
+        created_at: Some(wire_time(ended.granted_at)),
+        modified_at: Some(wire_time(ended.modified_at)),
+        revision: ended.revision,
+        external: true,
+        ..pb::User::default()
+    }
+}
+
 /// A user of another account as this one sees it: the person as it is `at_home`, with what it may do here, and without its
 /// phone numbers.
 #[must_use]

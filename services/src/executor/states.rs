@@ -8,8 +8,8 @@ use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::{Claimant, Recorded, Timestamp};
 use rollbook_aggregates::invitation::Invitation;
 use rollbook_aggregates::invoice::Invoice;
-use rollbook_aggregates::user::User;
-use rollbook_aggregates::values::AccountId;
+use rollbook_aggregates::user::{Person, User};
+use rollbook_aggregates::values::{AccountId, UserId};
 use rollbook_eventstore::{Guards, NewEvent, Repository, StreamAppend, StreamId};
 
 use super::{Executor, rows};
@@ -126,6 +126,18 @@ stored! {
 }
 
 impl States {
+    /// The users whose sessions end with what is staged, and who are there then.
+    pub(super) fn whose_sessions_end(&self) -> Vec<UserId> {
+        let ends = |staged: &&Staged<User>| {
+            let mut events = staged.events.iter();
+            events.any(|recorded| recorded.event.ends_sessions())
+        };
+        let there = self.users.values().filter(ends);
+        there
+            .filter_map(|staged| staged.state.person().map(Person::id))
+            .collect()
+    }
+
     /// An aggregate of this unit of work, with its revision.
     #[must_use]
     pub fn get<A: Stored>(&self, id: &str) -> Option<(&Arc<A>, u64)> {

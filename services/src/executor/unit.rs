@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rollbook_aggregates::access::{Access, AccessKey};
+use rollbook_aggregates::access::{Access, AccessKey, EndExternalSessions};
 use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::{
     Actor, Claim, Context, Decide, Facts, Held, Holders, Reads, Requires, Timestamp,
@@ -174,6 +174,24 @@ impl<'a> Unit<'a> {
             }
         }
         Ok(accesses)
+    }
+
+    /// Ends the sessions that users have in other accounts, where what is staged ends those at home (R41).
+    pub(super) async fn end_sessions_elsewhere(&mut self) -> Outcome<()> {
+        for user in self.states.whose_sessions_end() {
+            let accesses = self.accesses_of(user).await?;
+            let owners = accesses.iter().filter_map(|access| access.account_id());
+            // One that is granted meanwhile is to be ended too.
+            let all = Requires::Exactly {
+                claim: Claim::ExternalAccess(user),
+                owners: owners.map(ToString::to_string).collect(),
+            };
+            self.stage_requirements::<Access>(&[all]);
+            for key in accesses.iter().filter_map(|access| access.key()) {
+                self.decide(&key.to_string(), EndExternalSessions).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The stream of the access by which a user whose home is another account is, or was, one of the command's.

@@ -17,6 +17,7 @@ stories! {
     r43_lists_show_external_users_as_they_are_at_home,
     r43_an_external_administrator_acts_while_its_access_is_there,
     r41_sessions_here_end_with_those_at_home_and_not_the_other_way_round,
+    r41_who_watches_an_account_is_told_when_sessions_of_external_users_end,
     r24_an_external_administrator_is_never_the_last_one,
     r24_what_needs_a_user_in_another_account_is_told_as_kind_and_count,
     r26_a_deletion_at_home_ends_every_access,
@@ -506,6 +507,79 @@ async fn r41_sessions_here_end_with_those_at_home_and_not_the_other_way_round(
     may_act(&home, &there.signed_in_again(), "H3")
         .await
         .unwrap();
+}
+
+async fn r41_who_watches_an_account_is_told_when_sessions_of_external_users_end(
+    directory: &Directory,
+) {
+    let (acme, home, anna) = two_accounts(directory).await;
+    let start = directory.head().await;
+    let user_id = &anna;
+    give(&acme, user_id, pb::UserType::Administrator).await;
+    let mut users = home.admin.users();
+    let lock = ask!(home, LockUserRequest { user_id });
+    let locked = users.lock_user(lock).await.answer().user.unwrap();
+    users
+        .unlock_user(ask!(home, UnlockUserRequest { user_id }))
+        .await
+        .answer();
+    let seen = acme.get(user_id).await;
+    assert_eq!(seen.sessions_valid_from, locked.sessions_valid_from);
+    let listed = accesses(&acme, false).await;
+    assert_eq!(listed[0].sessions_valid_from, locked.sessions_valid_from);
+    update(
+        &acme,
+        user_id,
+        pb::UserType::Standard,
+        Vec::new(),
+        &["user_type"],
+    )
+    .await
+    .unwrap();
+    revoke(&acme, user_id).await;
+    // Nothing of what happens at home is told here any more.
+    let lock = ask!(home, LockUserRequest { user_id });
+    users.lock_user(lock).await.answer();
+    give(&acme, user_id, pb::UserType::Standard).await;
+    let delete = ask!(home, DeleteUserRequest { user_id });
+    users.delete_user(delete).await.answer();
+
+    let head = directory.head().await;
+    let request = pb::WatchUsersRequest {
+        from_position: Some(start),
+        ..ask!(acme, WatchUsersRequest {})
+    };
+    let mut watching = acme.service.users().watch_users(request).await.answer();
+    let mut told = Vec::new();
+    loop {
+        let message = watching.message().await.unwrap().unwrap();
+        told.extend(message.changes);
+        if message.position >= head {
+            break;
+        }
+    }
+    let events: Vec<_> = told
+        .iter()
+        .map(|change| (change.event_type.as_str(), change.sessions_ended))
+        .collect();
+    assert_eq!(
+        events,
+        [
+            ("AccessGranted", false),
+            ("ExternalSessionsEnded", true),
+            ("AccessTypeChanged", true),
+            ("AccessRevoked", true),
+            ("AccessGranted", false),
+            ("AccessRevoked", true),
+            ("ExternalUserDeleted", true),
+        ]
+    );
+    for change in &told {
+        let user = change.user.as_ref().unwrap();
+        assert_eq!((user.account_id.as_str(), &user.user_id), ("acme", user_id));
+        assert_eq!(user.status(), pb::UserStatus::Deleted);
+        assert!(user.external && user.last_name.is_empty());
+    }
 }
 
 async fn r24_an_external_administrator_is_never_the_last_one(directory: &Directory) {

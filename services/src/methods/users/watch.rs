@@ -11,7 +11,9 @@ use tonic::Request;
 
 use super::super::streaming::{Answers, Sender};
 use super::super::{Directory, at_least, history::disclosure};
-use crate::convert::{Disclose, WatchedUsers, change, deleted_user, user_from_row};
+use crate::convert::{
+    Disclose, WatchedUsers, change, deleted_user, former_external_user, user_from_row,
+};
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 
@@ -104,7 +106,7 @@ impl Watch {
                 changes: chunk
                     .iter()
                     .filter_map(|changed| {
-                        let user = users.get(&changed.user)?;
+                        let user = users.get(&(changed.account.clone(), changed.user))?;
                         Some(change(changed, user.clone(), self.disclose))
                     })
                     .collect(),
@@ -131,7 +133,7 @@ impl Watch {
         &self,
         changes: &[UserChanged],
         position: u64,
-    ) -> Outcome<HashMap<UserId, pb::User>> {
+    ) -> Outcome<HashMap<(AccountId, UserId), pb::User>> {
         let view = self.directory.views().users();
         view.fresh(at_least(position), None).await?;
         let mut wanted: BTreeMap<&AccountId, Vec<UserId>> = BTreeMap::new();
@@ -146,9 +148,12 @@ impl Watch {
                 let user = match found {
                     Some(FoundUser::Present(row)) => user_from_row(*row),
                     Some(FoundUser::Deleted(deleted)) => deleted_user(&deleted),
-                    None => continue,
+                    None => match self.directory.views().accesses().get(account, *id)? {
+                        Some(ended) => former_external_user(&ended),
+                        None => continue,
+                    },
                 };
-                users.insert(*id, user);
+                users.insert((account.clone(), *id), user);
             }
         }
         Ok(users)
