@@ -298,6 +298,21 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A state that was written and read again in the middle of a life goes on as if it had not been.
+fn snapshot_and_tail_equal_replay(log: &[Recorded<UserEvent>], live: &User) {
+    let (before, since) = log.split_at(log.len() / 2);
+    let mut user = User::default();
+    for recorded in before {
+        user.apply(recorded.clone());
+    }
+    let kept = rmp_serde::to_vec_named(&user).unwrap();
+    let mut user: User = rmp_serde::from_slice(&kept).unwrap();
+    for recorded in since {
+        user.apply(recorded.clone());
+    }
+    assert_eq!(&user, live);
+}
+
 /// Runs the steps and looks at the claims and the rules after each.
 struct Run {
     directory: Directory,
@@ -439,6 +454,7 @@ impl Run {
             assert_eq!(user, self.directory.users[id]);
             let text = serde_json::to_string(&user).unwrap();
             assert_eq!(serde_json::from_str::<User>(&text).unwrap(), user);
+            snapshot_and_tail_equal_replay(log, &user);
         }
     }
 

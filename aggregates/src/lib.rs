@@ -20,6 +20,10 @@ pub mod upcasters;
 pub mod user;
 pub mod values;
 
+/// Names the form of the domain's states: another one as soon as any of its sources is. A state that was written by
+/// another form of the domain is not read.
+pub const FORM: &str = env!("ROLLBOOK_DOMAIN");
+
 #[cfg(test)]
 mod directory;
 #[cfg(test)]

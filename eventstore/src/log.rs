@@ -2,6 +2,8 @@
 
 mod reading;
 
+pub(crate) use reading::{Resumed, Start};
+
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};

@@ -1,6 +1,7 @@
 //! Aggregates out of the log: loaded, remembered while they are hot, and cqrs-es' own `EventStore` over them.
 
 mod framework;
+mod snapshots;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::event::RecordedEvent;
 use crate::log::Log;
 use crate::stream::StreamId;
 use crate::tail::OnForget;
+
+use snapshots::{SnapshotsOf, Wanted};
 
 pub use framework::HotContext;
 
@@ -70,6 +73,7 @@ pub struct Repository<A: Aggregate> {
     upcasters: Arc<Upcasters>,
     remembered: Remembered<A>,
     guards: fn(&mut A) -> Guards,
+    snapshots: Option<SnapshotsOf>,
     /// Kept for as long as the repository is: drops aggregates whose streams are forgotten.
     on_forget: Arc<OnForget>,
 }
@@ -81,6 +85,7 @@ impl<A: Aggregate> Clone for Repository<A> {
             upcasters: self.upcasters.clone(),
             remembered: self.remembered.clone(),
             guards: self.guards,
+            snapshots: self.snapshots.clone(),
             on_forget: self.on_forget.clone(),
         }
     }
@@ -113,6 +118,7 @@ impl<A: Aggregate + Clone + 'static> Repository<A> {
             upcasters: Arc::new(upcasters),
             remembered,
             guards,
+            snapshots: None,
             on_forget,
         }
     }
@@ -202,13 +208,19 @@ impl<A: Aggregate + Clone + 'static> Repository<A> {
                 cached: true,
             });
         }
-        let events = self.log.load(&[(Self::stream(id), 0)]).await?;
-        let upto = events
-            .into_iter()
-            .flatten()
-            .filter(|event| event.revision <= revision);
+        let snapshot = self
+            .snapshot_of(id)
+            .await?
+            .filter(|snapshot| snapshot.revision <= revision);
+        let found = self.newer(vec![(Self::stream(id), 0, snapshot)]).await?;
         let mut hot = nothing();
-        self.fold(&mut hot, upto)?;
+        for (resumed, events) in found {
+            hot = resumed.unwrap_or(hot);
+            let upto = events
+                .into_iter()
+                .filter(|event| event.revision <= revision);
+            self.fold(&mut hot, upto)?;
+        }
         Ok(hot)
     }
 
@@ -254,14 +266,18 @@ impl<A: Aggregate + Clone + 'static> Repository<A> {
                 })
             })
             .collect();
-        let asked: Vec<_> = ids
-            .iter()
-            .zip(&start)
-            .map(|(id, hot)| (Self::stream(id), hot.revision))
-            .collect();
-        let newer = self.log.load(&asked).await?;
+        let mut asked = Vec::with_capacity(ids.len());
+        for (id, hot) in ids.iter().zip(&start) {
+            let snapshot = match hot.revision {
+                0 => self.snapshot_of(id).await?,
+                _ => None,
+            };
+            asked.push((Self::stream(id), hot.revision, snapshot));
+        }
+        let newer = self.newer(asked).await?;
         let mut loaded = Vec::with_capacity(ids.len());
-        for ((id, mut hot), events) in ids.iter().zip(start).zip(newer) {
+        for ((id, hot), (resumed, events)) in ids.iter().zip(start).zip(newer) {
+            let mut hot = resumed.unwrap_or(hot);
             self.fold(&mut hot, events)?;
             if hot.revision > 0 {
                 self.remember(id, hot.state.clone(), hot.revision);
@@ -269,6 +285,22 @@ impl<A: Aggregate + Clone + 'static> Repository<A> {
             loaded.push(hot);
         }
         Ok(loaded)
+    }
+
+    /// The events of each stream after its revision, or since its snapshot together with the state there.
+    async fn newer(
+        &self,
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<(Option<Hot<A>>, Vec<RecordedEvent>)>, StoreError> {
+        if wanted.iter().any(|(.., snapshot)| snapshot.is_some()) {
+            return self.resume(wanted).await;
+        }
+        let streams: Vec<_> = wanted
+            .into_iter()
+            .map(|(stream, after, _)| (stream, after))
+            .collect();
+        let events = self.log.load(&streams).await?;
+        Ok(events.into_iter().map(|events| (None, events)).collect())
     }
 
     fn fold(

@@ -301,7 +301,8 @@ pub(crate) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens the connection that writes a file.
+pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -342,7 +343,8 @@ fn remove_other_versions<V: View>(folder: &Path) -> Result<(), ViewError> {
     Ok(())
 }
 
-fn remove(path: &Path) -> Result<(), ViewError> {
+/// Removes a file with its write-ahead log.
+pub(crate) fn remove(path: &Path) -> Result<(), ViewError> {
     for file in files(path) {
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

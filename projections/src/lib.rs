@@ -21,6 +21,7 @@ mod involvements;
 mod page;
 mod pattern;
 mod reading;
+mod snapshots;
 mod supervisors;
 mod text;
 mod users;
@@ -40,6 +41,7 @@ pub use involvements::{
 pub use page::Page;
 pub use pattern::{Pattern, PatternError};
 pub use reading::{Freshness, ReadError};
+pub use snapshots::{KeptSnapshots, MakeSnapshot};
 pub use supervisors::{
     Chain, ChainEnd, ListReports, ReportKey, ReportRow, Supervised, Supervisors,
 };

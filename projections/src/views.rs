@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rollbook_aggregates::FORM;
 use rollbook_aggregates::values::AccountId;
 use rollbook_eventstore::{Log, StoreError};
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use crate::follower::{Standing, follow};
 use crate::invitations::{InvitationView, Invitations};
 use crate::involvements::{InvolvementView, Involvements};
 use crate::reading::Reading;
+use crate::snapshots::{self, KeptSnapshots, MakeSnapshot};
 use crate::supervisors::{SupervisorView, Supervisors};
 use crate::users::accesses::Accesses;
 use crate::users::accounts::Accounts;
@@ -97,6 +99,7 @@ pub struct Views(Arc<Inner>);
 struct Inner {
     log: Log,
     feed: Arc<Feed>,
+    snapshots: Arc<KeptSnapshots>,
     users: Users,
     accounts: Accounts,
     accesses: Accesses,
@@ -154,6 +157,7 @@ impl Views {
             folder,
             head,
         };
+        let snapshots = KeptSnapshots::open(&opening.folder, &opening.log, FORM, head)?;
         let users = opening.open::<UserView>().await?;
         Ok(Self(Arc::new(Inner {
             accounts: Accounts::new(Arc::clone(&users)),
@@ -167,6 +171,7 @@ impl Views {
             deadlines: Deadlines::new(opening.open::<DeadlineView>().await?),
             log: opening.log,
             feed: opening.feed,
+            snapshots: Arc::new(snapshots),
             followed: opening.followed,
             followers: Mutex::new(opening.followers),
             end: opening.end,
@@ -253,6 +258,30 @@ impl Views {
     #[must_use]
     pub fn deadlines(&self) -> &Deadlines {
         &self.0.deadlines
+    }
+
+    /// The snapshots of long streams, to be loaded from.
+    #[must_use]
+    pub fn snapshots(&self) -> Arc<KeptSnapshots> {
+        Arc::clone(&self.0.snapshots)
+    }
+
+    /// Follows the log from now on to have snapshots made of streams that grow long.
+    pub fn keep_snapshots(&self, make: MakeSnapshot) {
+        let Inner { log, feed, end, .. } = &*self.0;
+        let following = snapshots::follow(
+            self.snapshots(),
+            Arc::clone(feed),
+            log.clone(),
+            make,
+            end.subscribe(),
+        );
+        let mut followers = self
+            .0
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        followers.push(tokio::spawn(following));
     }
 
     /// What happens to the users of an account, or of all accounts, behind a position.

@@ -10,6 +10,8 @@ mod unit;
 use std::future::Future;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
+use rollbook_aggregates::FORM;
 use rollbook_aggregates::access::{Access, AccessKey};
 use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::Context;
@@ -19,8 +21,9 @@ use rollbook_aggregates::upcasters::upcasters;
 use rollbook_aggregates::user::{Blocker, User, deletion_blockers, deletion_reads};
 use rollbook_aggregates::values::{AccountId, ReasonText, UserId};
 use rollbook_eventstore::{
-    Append, AppendError, Clock, Log, Metadata, Repeated, Repository, Request, Violation,
+    Append, AppendError, Clock, Log, Metadata, Repeated, Repository, Request, Snapshots, Violation,
 };
+use rollbook_projections::MakeSnapshot;
 use rollbook_proto::v1::ErrorReason;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -141,6 +144,25 @@ impl Executor {
             hasher,
             mail: false,
         }
+    }
+
+    /// The same, which loads users from snapshots where there are some.
+    #[must_use]
+    pub fn with_snapshots(self, snapshots: Arc<dyn Snapshots>) -> Self {
+        Self {
+            users: self.users.with_snapshots(snapshots, FORM),
+            ..self
+        }
+    }
+
+    /// What makes a snapshot of a user, and keeps it.
+    #[must_use]
+    pub fn snapshots_of_users(&self) -> MakeSnapshot {
+        let users = self.users.clone();
+        Arc::new(move |stream| {
+            let users = users.clone();
+            async move { users.snapshot(&stream.aggregate_id).await }.boxed()
+        })
     }
 
     /// Carries a command out, or says why not.

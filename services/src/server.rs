@@ -221,7 +221,9 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     })?;
     let stopping = CancellationToken::new();
     let parallel = available_parallelism().map_or(1, usize::from);
-    let executor = Executor::new(log.clone(), options.clock.clone(), Hasher::new(parallel));
+    let executor = Executor::new(log.clone(), options.clock.clone(), Hasher::new(parallel))
+        .with_snapshots(views.snapshots());
+    views.keep_snapshots(executor.snapshots_of_users());
     let directory = Directory::new(executor.clone(), views.clone(), stopping.clone());
     let (health, reporter) = health::Health::new();
     let router = router(&options, directory, verifier, reporter)?;

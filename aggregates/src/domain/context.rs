@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{Claim, Holders, Timestamp};
@@ -52,12 +52,29 @@ impl fmt::Display for Actor {
 }
 
 /// An invoice of an account.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvoiceKey {
     /// Whose invoice it is.
     pub company_id: CompanyId,
     /// Which one.
     pub invoice_id: InvoiceId,
+}
+
+// A pair without names: a state may hold a great many of them.
+impl Serialize for InvoiceKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.company_id, &self.invoice_id).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for InvoiceKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (company_id, invoice_id) = Deserialize::deserialize(deserializer)?;
+        Ok(Self {
+            company_id,
+            invoice_id,
+        })
+    }
 }
 
 impl InvoiceKey {

@@ -93,6 +93,23 @@ impl<K: Ord + Clone> SharedSet<K> {
         true
     }
 
+    /// Adds a key that is most likely the largest.
+    fn push(&mut self, key: K) {
+        let largest = self.chunks.last().and_then(|chunk| chunk.last());
+        if largest.is_some_and(|largest| *largest >= key) {
+            self.insert(key);
+            return;
+        }
+        let chunks = Arc::make_mut(&mut self.chunks);
+        if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
+            Arc::make_mut(chunk).push(key);
+        } else {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            chunk.push(key);
+            chunks.push(Arc::new(chunk));
+        }
+    }
+
     /// Removes a key; answers whether it was there.
     pub fn remove(&mut self, key: &K) -> bool {
         let Some((index, Ok(place))) = self.find(key) else {
@@ -132,7 +149,7 @@ impl<K: Ord + Clone> FromIterator<K> for SharedSet<K> {
     fn from_iter<I: IntoIterator<Item = K>>(keys: I) -> Self {
         let mut set = Self::default();
         for key in keys {
-            set.insert(key);
+            set.push(key);
         }
         set
     }
@@ -178,7 +195,7 @@ impl<'de, K: Deserialize<'de> + Ord + Clone> Visitor<'de> for Keys<K> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut keys: A) -> Result<Self::Value, A::Error> {
         let mut set = SharedSet::default();
         while let Some(key) = keys.next_element()? {
-            set.insert(key);
+            set.push(key);
         }
         Ok(set)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cqrs_es::persist::SerializedEvent;
 use futures::Stream;
 use futures::stream::try_unfold;
+use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::error::StoreError;
@@ -17,6 +18,23 @@ use crate::stored::{PageKeys, StoredEvent};
 use crate::stream::StreamId;
 
 use super::{Inner, Log};
+use crate::snapshot::Snapshot;
+
+/// Where the load of a stream begins.
+pub(crate) enum Start {
+    /// Behind the revision that was named: there is no snapshot.
+    Revision,
+    /// Behind a snapshot's revision, at this state.
+    Snapshot(u64, Zeroizing<Vec<u8>>),
+    /// Nowhere: the snapshot is not of this history, or cannot be opened.
+    Refuted,
+}
+
+/// A stream with what a snapshot saved of its load.
+pub(crate) struct Resumed {
+    pub(crate) start: Start,
+    pub(crate) events: Vec<RecordedEvent>,
+}
 
 /// A page of more events is opened off the async threads.
 const LARGE_PAGE: usize = 64;
@@ -40,6 +58,84 @@ impl Log {
             .into_iter()
             .map(|size| events.by_ref().take(size).collect())
             .collect())
+    }
+
+    /// As [`Self::load`], but from a snapshot on where there is one that holds: its state, and the events since. All of it is
+    /// out of one snapshot of the log.
+    pub(crate) async fn resume(
+        &self,
+        streams: Vec<(StreamId, u64, Option<Snapshot>)>,
+    ) -> Result<Vec<Resumed>, StoreError> {
+        let asked: Vec<_> = streams
+            .iter()
+            .map(|(stream, after, snapshot)| {
+                // The event that the snapshot stands at must be the one that it says.
+                let stands_at = snapshot.as_ref().map(|found| found.revision - 1);
+                (stream.clone(), stands_at.unwrap_or(*after))
+            })
+            .collect();
+        let stored = self.inner.home.streams(&asked).await?;
+        let keys = self.inner.keys.clone();
+        let open = move || -> Result<Vec<Resumed>, StoreError> {
+            let mut page = PageKeys::new(&keys);
+            streams
+                .into_iter()
+                .zip(stored)
+                .map(|((.., snapshot), stored)| {
+                    let mut stored = stored.into_iter();
+                    let start = match &snapshot {
+                        None => Start::Revision,
+                        Some(snapshot) => match stored.next() {
+                            None => Start::Refuted,
+                            Some(event) => snapshot
+                                .state_at(&keys, &mut page, event)?
+                                .map_or(Start::Refuted, |state| {
+                                    Start::Snapshot(snapshot.revision, state)
+                                }),
+                        },
+                    };
+                    let events = match start {
+                        Start::Refuted => Vec::new(),
+                        Start::Revision | Start::Snapshot(..) => stored
+                            .map(|event| page.open(event))
+                            .collect::<Result<_, _>>()?,
+                    };
+                    Ok(Resumed { start, events })
+                })
+                .collect()
+        };
+        tokio::task::spawn_blocking(open)
+            .await
+            .map_err(StoreError::unavailable)?
+    }
+
+    /// Makes a snapshot of a state; none where the stream has no key to seal it with.
+    pub(crate) async fn snapshot(
+        &self,
+        event: &RecordedEvent,
+        form: &str,
+        state: Zeroizing<Vec<u8>>,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        let Inner { home, keys, id, .. } = &*self.inner;
+        let stream = event.stream.clone();
+        let key = match home.keys(std::slice::from_ref(&stream)).await?.pop() {
+            Some(KeyState::Present(wrapped)) => keys.stream_key(&stream, &wrapped),
+            Some(KeyState::Absent | KeyState::Destroyed) | None => None,
+        };
+        let Some(key) = key else {
+            return Ok(None);
+        };
+        let unsealed = Snapshot {
+            stream,
+            revision: event.revision,
+            log: *id,
+            event_hash: event.hash,
+            form: form.to_owned(),
+            sealed: Vec::new(),
+        };
+        tokio::task::spawn_blocking(move || unsealed.seal(&state, &key.cipher()))
+            .await
+            .map_err(StoreError::unavailable)
     }
 
     /// A page of the log. A page with fewer events than its limit is the last one there is now.

@@ -25,7 +25,7 @@ on_both_homes! {
 
 /// An event with the log's time beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Dated {
+pub struct Dated {
     #[serde(flatten)]
     what: What,
     #[serde(rename = "$recorded_at", default, skip_serializing)]
@@ -33,7 +33,7 @@ struct Dated {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum What {
+pub enum What {
     MemberNamed { name: Value },
     MemberLeft {},
 }
@@ -53,22 +53,22 @@ impl DomainEvent for Dated {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Member {
-    names: Vec<Value>,
+pub struct Member {
+    pub names: Vec<Value>,
     left: bool,
     dated: usize,
     #[serde(skip)]
-    guards: Guards,
+    pub guards: Guards,
 }
 
-enum Ask {
+pub enum Ask {
     Name(&'static str),
     Leave,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("refused")]
-struct Refused;
+pub struct Refused;
 
 impl Aggregate for Member {
     const TYPE: &'static str = "member";
@@ -118,7 +118,7 @@ impl Aggregate for Member {
     }
 }
 
-async fn repository(house: &House) -> Repository<Member> {
+pub async fn repository(house: &House) -> Repository<Member> {
     let log = house.open().await;
     Repository::new(log, Vec::new(), 100, |member| {
         std::mem::take(&mut member.guards)
@@ -243,7 +243,7 @@ async fn a_conflict_through_the_framework_is_a_conflict(house: &House) {
     assert_eq!(members.fresh("1").await.unwrap().revision, 1);
 }
 
-fn add(id: &str, revision: u64, name: &str) -> rollbook_eventstore::Append {
+pub fn add(id: &str, revision: u64, name: &str) -> rollbook_eventstore::Append {
     let mut stream = adds(id, revision, 0);
     stream.stream.aggregate_type = Member::TYPE.into();
     let what = What::MemberNamed {

@@ -19,3 +19,4 @@ mod proxy;
 mod reading;
 mod requests;
 mod safety;
+mod snapshots;

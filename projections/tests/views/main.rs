@@ -14,5 +14,6 @@ mod lists;
 mod rebuilding;
 mod routing;
 mod searches;
+mod snapshots;
 mod supervisors;
 mod users;

@@ -7,6 +7,7 @@ use super::problem::Problem;
 mod commands;
 mod import;
 mod load;
+mod long_lives;
 mod ours;
 mod postgres;
 mod report;
@@ -30,6 +31,8 @@ enum BenchCommand {
     Commands(commands::CommandsFlags),
     /// Rows a second of an import, without passwords
     Import(import::ImportFlags),
+    /// Loading a user with a great many events, by a process that never commanded it
+    LongLives(long_lives::LongLivesFlags),
     /// How long it takes until watchers are told that sessions ended
     Watch(watch::WatchFlags),
 }
@@ -39,6 +42,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Problem> {
     match args.command {
         Some(BenchCommand::Commands(flags)) => commands::run(flags).await,
         Some(BenchCommand::Import(flags)) => import::run(flags).await,
+        Some(BenchCommand::LongLives(flags)) => long_lives::run(flags).await,
         Some(BenchCommand::Watch(flags)) => watch::run(flags).await,
         None => commands::run(args.commands).await,
     }

@@ -24,6 +24,7 @@ mod history;
 mod imports;
 mod invitations;
 mod involvements;
+mod long_lives;
 mod model;
 mod operations;
 mod permissions;

@@ -16,7 +16,10 @@ use rollbook_proto::v1::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::cli::{output::from_json, problem::Problem};
+use crate::{
+    cli::{output::from_json, problem::Problem},
+    convert,
+};
 
 /// What a file of users is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,15 +83,17 @@ impl Companies {
         )
     }
 
-    /// Puts the id where a title stands.
-    fn resolve(&self, name: &mut String, field: &str, bad: &mut Bad) {
+    /// Puts the id where a title stands; answers whether there is such a company.
+    fn resolve(&self, name: &mut String, field: &str, bad: &mut Bad) -> bool {
         if name.is_empty() || Uuid::try_parse(name).is_ok() {
-            return;
+            return true;
         }
-        match self.0.get(&name.to_lowercase()) {
+        let found = self.0.get(&name.to_lowercase());
+        match found {
             Some(id) => id.clone_into(name),
             None => bad.add(field, format!("the account has no company `{name}`")),
         }
+        found.is_some()
     }
 }
 
@@ -104,9 +109,17 @@ impl Bad {
         });
     }
 
-    fn finish(self, row: ImportRow) -> Result<Box<ImportRow>, ImportRefusal> {
+    fn finish(mut self, row: ImportRow) -> Result<Box<ImportRow>, ImportRefusal> {
         if self.0.is_empty() {
             return Ok(Box::new(row));
+        }
+        // The row is not sent, so what the service would find in the rest of it is found here.
+        if row.user.is_some()
+            && let Err(failure) = convert::ImportRow::try_from(row)
+        {
+            for bad in failure.fields() {
+                self.add(&bad.field, bad.description.as_str());
+            }
         }
         let names: Vec<&str> = self.0.iter().map(|bad| bad.field.as_str()).collect();
         Err(ImportRefusal {
@@ -226,19 +239,19 @@ impl Rows {
         }
         if let Some(user) = &mut row.user {
             user.welcome |= self.welcome && user.password.is_empty();
-            for link in &mut user.companies {
+            user.companies.retain_mut(|link| {
                 let name = &mut link.company_id;
-                self.companies.resolve(name, "user.companies", &mut bad);
-            }
-            for grant in &mut user.permissions {
+                self.companies.resolve(name, "user.companies", &mut bad)
+            });
+            user.permissions.retain_mut(|grant| {
                 let name = &mut grant.company_id;
-                self.companies.resolve(name, "user.permissions", &mut bad);
-            }
+                self.companies.resolve(name, "user.permissions", &mut bad)
+            });
         }
-        for supervisor in &mut row.supervisors {
+        row.supervisors.retain_mut(|supervisor| {
             let name = &mut supervisor.company_id;
-            self.companies.resolve(name, "supervisors", &mut bad);
-        }
+            self.companies.resolve(name, "supervisors", &mut bad)
+        });
         bad.finish(row)
     }
 }
@@ -524,10 +537,13 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told_row_by_row() {
         let text = "signature,first_name,last_name,email,active,type,company\n\
-                    BO,Bo,Ek,bo@example.com,maybe,chief,Nowhere\n\
+                    BO,Bo,Ek,no address,maybe,chief,Nowhere\n\
                     CY,Cy,Ek,cy@example.com,,,,too,many\n";
         let rows = rows("people.csv", text).unwrap();
-        assert_eq!(bad(&rows[0]), ["type", "active", "user.companies"]);
+        assert_eq!(
+            bad(&rows[0]),
+            ["type", "active", "user.companies", "user.email"]
+        );
         assert_eq!(bad(&rows[1]), [""]);
     }
 
