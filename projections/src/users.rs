@@ -112,6 +112,7 @@ const TABLES: &str = "
     CREATE INDEX users_by_created_at ON users (account_id, created_at, user_id);
     CREATE INDEX users_by_modified_at ON users (account_id, modified_at, user_id);
     CREATE INDEX users_without_company ON users (account_id, user_id) WHERE companies = 0;
+    CREATE INDEX users_inactive ON users (account_id, user_id) WHERE active = 0;
     CREATE INDEX users_from_elsewhere ON users (account_id, user_id) WHERE external;
 
     CREATE TABLE user_roles (

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 
-use rollbook_aggregates::user::Status;
 use rollbook_aggregates::values::AccountId;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -17,7 +16,6 @@ use super::find::Finder;
 use super::grams::Grams;
 use super::list::behind_all;
 use super::numbers::Numbers;
-use crate::columns::Coded;
 use crate::page::rows;
 use crate::text::sort_key;
 
@@ -184,26 +182,22 @@ impl<'a> Typing<'a> {
         let sql = "
             SELECT NOT EXISTS (
                 SELECT 1
-                FROM users INDEXED BY users_by_status
-                WHERE account_id = ?1 AND status = ?2
-                LIMIT 1 OFFSET ?3
+                FROM users INDEXED BY users_inactive
+                WHERE account_id = ?1 AND active = 0
+                LIMIT 1 OFFSET ?2
             )";
-        let inactive = Status::Inactive.code();
         self.tables
             .prepare_cached(sql)?
-            .query_row((self.account, inactive, LOOKED_THROUGH), |row| row.get(0))
+            .query_row((self.account, LOOKED_THROUGH), |row| row.get(0))
     }
 
     fn look_at_inactive(&mut self) -> rusqlite::Result<()> {
         let from = "(
                 SELECT number, signature_key, first_name_key, last_name_key, email_key, active
-                FROM users INDEXED BY users_by_status
-                WHERE account_id = ? AND status = ?
+                FROM users INDEXED BY users_inactive
+                WHERE account_id = ? AND active = 0
             ) AS users";
-        let values = vec![
-            Value::Text(self.account.to_owned()),
-            Value::Integer(Status::Inactive.code()),
-        ];
+        let values = vec![Value::Text(self.account.to_owned())];
         // Few enough to look at all of them: only then the best are known.
         let limit = std::mem::replace(&mut self.limit, usize::MAX);
         let looked = self.look(from, values);

@@ -9,7 +9,6 @@
 //!   check goes, but forgets to where an index without texts is told what to delete: so it is marked from the start. (It must
 //!   keep columns apart, too: with `detail = none`, FTS5 3.46 damages an index from which it deletes so.)
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use rusqlite::Connection;
@@ -83,19 +82,27 @@ pub(crate) fn teach(connection: &Connection) -> rusqlite::Result<()> {
 
 /// The runs of a text, each once, with spaces between them.
 fn runs_of(key: &str) -> String {
-    let runs: BTreeSet<String> = runs(key, true).collect();
-    runs.into_iter().collect::<Vec<_>>().join(" ")
+    let letters = letters_of(key, true);
+    let mut runs = runs(&letters);
+    runs.sort_unstable();
+    runs.dedup();
+    runs.join(" ")
 }
 
-/// The runs of three in a part of a text, which ends it or not.
-fn runs(part: &str, ends: bool) -> impl Iterator<Item = String> {
-    let letters: Vec<char> = part
-        .chars()
-        .chain(std::iter::repeat_n(END, if ends { RUN - 1 } else { 0 }))
-        .map(as_letter)
-        .collect();
-    let count = (letters.len() + 1).saturating_sub(RUN);
-    (0..count).map(move |at| letters[at..at + RUN].iter().collect())
+/// A part of a text, which ends it or not, in the letters of the index.
+fn letters_of(part: &str, ends: bool) -> String {
+    let end = std::iter::repeat_n(END, if ends { RUN - 1 } else { 0 });
+    part.chars().chain(end).map(as_letter).collect()
+}
+
+/// The runs of three in such letters.
+fn runs(letters: &str) -> Vec<&str> {
+    let starts = letters.char_indices().map(|(at, _)| at);
+    let ends = starts.clone().chain([letters.len()]).skip(RUN);
+    starts
+        .zip(ends)
+        .map(|(from, to)| &letters[from..to])
+        .collect()
 }
 
 /// The tokenizer takes a run for one word: everything that would divide it becomes a letter of Unicode's private use.
@@ -138,12 +145,14 @@ impl Grams {
     }
 
     fn add(&mut self, part: &str, ends: bool) {
-        let before = self.whole.len();
-        self.whole.extend(runs(part, ends));
-        if self.whole.len() == before {
-            self.begun.push(part.chars().map(as_letter).collect());
+        let letters = letters_of(part, ends);
+        let runs = runs(&letters);
+        if runs.is_empty() {
+            self.begun.push(letters);
+        } else {
+            self.whole.extend(runs.into_iter().map(str::to_owned));
+            self.whole.truncate(ASKED);
         }
-        self.whole.truncate(ASKED);
     }
 
     /// Whether it asks for runs as a whole, which cost what they find.

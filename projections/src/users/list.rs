@@ -9,16 +9,17 @@ mod filters;
 mod query;
 mod searches;
 mod sorting;
+mod statements;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use rollbook_aggregates::values::UserId;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
-use self::filters::{Condition, Part, blob, conditions};
+use self::filters::{Condition, Part, conditions};
 use self::sorting::{Column, KeyValue};
 use super::UserRow;
 use super::find::Finder;
@@ -32,7 +33,19 @@ pub use self::query::{CompanyFilter, ListUsers, UserSearch, UserSort};
 pub use self::sorting::UserKey;
 
 /// How many users are at least, and at most, gathered or walked past before the other way is thought of.
-const SHORT: std::ops::RangeInclusive<i64> = 100..=20_000;
+const SHORT: RangeInclusive<i64> = 100..=20_000;
+
+/// So few are gathered without thinking of another way.
+const FEW: i64 = 500;
+
+/// So many users are walked past for each place of a page, before it is estimated which way is shorter.
+const TRIED: i64 = 8;
+
+/// So many times farther is walked where the index alone tells who matches, and no row is fetched.
+const FARTHER: i64 = 32;
+
+/// So many times more than are gathered on a short way are gathered when a walk was too long.
+const MORE: i64 = 10;
 
 pub(super) fn list(
     tables: &Connection,
@@ -40,13 +53,12 @@ pub(super) fn list(
 ) -> rusqlite::Result<Page<UserRow, UserKey>> {
     let finder = Finder::new(tables, &query.account)?;
     let listing = Listing::new(tables, query, &finder)?;
-    let way = listing.way()?;
     let total = if query.total {
-        Some(listing.count(way)?)
+        Some(listing.count()?)
     } else {
         None
     };
-    let places = listing.places(way)?;
+    let places = listing.places()?;
     let column = listing.column;
     let page = Page::cut(places, query.limit, total, |place: &Place| UserKey {
         column,
@@ -122,69 +134,139 @@ impl<'a> Listing<'a> {
         worth.clamp(*SHORT.start(), *SHORT.end())
     }
 
+    /// How far is walked before another way is thought of.
+    fn far(&self) -> i64 {
+        let asking = self
+            .conditions
+            .iter()
+            .filter(|condition| condition.matches.is_some());
+        let mut columns = asking.map(|condition| condition.columns);
+        if columns.all(|columns| columns == self.column.only()) {
+            FARTHER * self.short()
+        } else {
+            self.short()
+        }
+    }
+
     /// The way that is shorter, as far as can be told without going it.
     fn way(&self) -> rusqlite::Result<Way> {
         let narrowest = self.narrowest(self.short())?;
-        Ok(match narrowest {
+        Ok(narrowest.map_or(Way::Walk, |at| self.to_members(at)))
+    }
+
+    /// The way to the members of a condition.
+    fn to_members(&self, at: usize) -> Way {
+        if self.conditions[at].walks_along(self.column) {
             // The walk leads past nobody else.
-            Some(at) if self.conditions[at].walks_along(self.column) => Way::Walk,
-            Some(at) => Way::Gather(at),
-            None => Way::Walk,
-        })
+            Way::Walk
+        } else {
+            Way::Gather(at)
+        }
     }
 
     /// The condition that the fewest fulfil, if they are at most so many.
     fn narrowest(&self, most: i64) -> rusqlite::Result<Option<usize>> {
         let mut narrowest = None;
         let mut most = most;
-        for (at, condition) in self.conditions.iter().enumerate() {
-            let Some(members) = condition.members.as_ref().filter(|found| found.countable) else {
-                continue;
-            };
-            let counted = format!("SELECT count(*) FROM ({} LIMIT ?)", members.ids.sql);
-            let limit = [Value::Integer(most + 1)];
-            let values = members.ids.values.iter().chain(&limit);
-            let count: i64 = self
-                .tables
-                .prepare_cached(&counted)?
-                .query_row(params_from_iter(values), |row| row.get(0))?;
+        for at in 0..self.conditions.len() {
             // Of two with as many, the one that the walk can keep to.
-            if count < most || (count == most && narrowest.is_none()) {
+            if let Some(count) = self.count_members(at, most)?
+                && (count < most || narrowest.is_none())
+            {
                 (narrowest, most) = (Some(at), count);
             }
         }
         Ok(narrowest)
     }
 
+    /// How many fulfil a condition, if they are at most so many and an index can tell.
+    fn count_members(&self, at: usize, most: i64) -> rusqlite::Result<Option<i64>> {
+        let members = self.conditions[at].members.as_ref();
+        let Some(members) = members.filter(|members| members.countable) else {
+            return Ok(None);
+        };
+        let asked = members.counted.as_ref().unwrap_or(&members.ids);
+        let counted = format!("SELECT count(*) FROM ({} LIMIT ?)", asked.sql);
+        let limit = [Value::Integer(most + 1)];
+        let values = asked.values.iter().chain(&limit);
+        let count: i64 = self
+            .tables
+            .prepare_cached(&counted)?
+            .query_row(params_from_iter(values), |row| row.get(0))?;
+        Ok((count <= most).then_some(count))
+    }
+
     /// The places of the page, and one more where another page follows.
-    fn places(&self, way: Way) -> rusqlite::Result<Vec<Place>> {
-        let short = self.short();
-        match way {
-            Way::Gather(at) => self.gather(at),
-            Way::Walk if self.conditions.is_empty() => self.walk(i64::MAX),
-            Way::Walk => {
-                let found = self.walk(short)?;
-                if found.len() >= self.wanted() || !self.goes_on_behind(short)? {
-                    return Ok(found);
-                }
-                match self.way_out()? {
-                    Some(at) => self.gather(at),
-                    None => self.walk(i64::MAX),
-                }
-            }
+    fn places(&self) -> rusqlite::Result<Vec<Place>> {
+        if self.conditions.is_empty() {
+            return self.walk(i64::MAX);
+        }
+        if let Some(few) = self.narrowest(FEW)? {
+            return self.go(self.to_members(few));
+        }
+        if let Some(found) = self.walk_up_to(TRIED * one_more(self.query.limit))? {
+            return Ok(found);
+        }
+        match self.way()? {
+            Way::Walk => self.walk_or_gather(),
+            gather @ Way::Gather(_) => self.go(gather),
         }
     }
 
-    /// What to gather by when a walk was too long, since few fulfil all conditions, or they stand far apart.
-    fn way_out(&self) -> rusqlite::Result<Option<usize>> {
-        if let Some(at) = self.narrowest(10 * self.short())? {
-            return Ok(Some(at));
+    fn go(&self, way: Way) -> rusqlite::Result<Vec<Place>> {
+        match way {
+            Way::Walk => self.walk(i64::MAX),
+            Way::Gather(at) => self.gather(at),
+        }
+    }
+
+    /// Walks, as long as it is not too far.
+    fn walk_or_gather(&self) -> rusqlite::Result<Vec<Place>> {
+        if let Some(found) = self.walk_up_to(self.far())? {
+            return Ok(found);
+        }
+        match self.way_out()? {
+            Some(out) => self.find(&self.gathering(&out)),
+            None => self.walk(i64::MAX),
+        }
+    }
+
+    /// The places of the page, if it is full or the list is at its end after so many users.
+    fn walk_up_to(&self, budget: i64) -> rusqlite::Result<Option<Vec<Place>>> {
+        let found = self.walk(budget)?;
+        let enough = found.len() >= self.wanted() || !self.goes_on_behind(budget)?;
+        Ok(enough.then_some(found))
+    }
+
+    /// What to gather by when a walk was too long, since few fulfil all conditions, or they stand far apart. Members of several
+    /// conditions are compared by number, before any row is fetched.
+    fn way_out(&self) -> rusqlite::Result<Option<Vec<usize>>> {
+        let most = MORE * self.short();
+        let mut counted = Vec::new();
+        for at in 0..self.conditions.len() {
+            if let Some(count) = self.count_members(at, most)? {
+                counted.push((count, at));
+            }
+        }
+        counted.sort_unstable();
+        let by = |at: usize| {
+            self.conditions[at]
+                .members
+                .as_ref()
+                .map(|members| members.by)
+        };
+        if let Some((_, first)) = counted.first().copied() {
+            let same = |at: &usize| *at == first || by(*at) == by(first);
+            return Ok(Some(
+                counted.into_iter().map(|(_, at)| at).filter(same).collect(),
+            ));
         }
         let by_text = |condition: &Condition| {
             let members = condition.members.as_ref();
             members.is_some_and(|members| members.by_text)
         };
-        Ok(self.conditions.iter().position(by_text))
+        let by_text = self.conditions.iter().position(by_text);
+        Ok(by_text.map(|at| vec![at]))
     }
 
     fn wanted(&self) -> usize {
@@ -192,7 +274,7 @@ impl<'a> Listing<'a> {
     }
 
     fn gather(&self, at: usize) -> rusqlite::Result<Vec<Place>> {
-        self.find(&self.gathering(at))
+        self.find(&self.gathering(&[at]))
     }
 
     fn walk(&self, budget: i64) -> rusqlite::Result<Vec<Place>> {
@@ -205,29 +287,21 @@ impl<'a> Listing<'a> {
     }
 
     /// How many match, wherever the page lies.
-    fn count(&self, way: Way) -> rusqlite::Result<u64> {
+    fn count(&self) -> rusqlite::Result<u64> {
         if self.conditions.is_empty() {
             return Ok(u64::try_from(self.users).unwrap_or_default());
         }
-        let way = match way {
-            Way::Walk => self.way_out()?.map_or(Way::Walk, Way::Gather),
-            gather @ Way::Gather(_) => gather,
-        };
         let mut counted = Part::new("SELECT count(*) ", []);
-        counted.push(match way {
-            Way::Gather(at) => self.gathered(at),
-            Way::Walk => {
-                let mut from = Part::new(
-                    format!(
-                        "FROM users INDEXED BY {} WHERE account_id = ?",
-                        self.column.names().1
-                    ),
-                    [self.account()],
-                );
-                from.push(self.matching(None));
-                from
-            }
-        });
+        if let Some(out) = self.way_out()? {
+            counted.push(self.gathered(&out));
+        } else {
+            let index = self.column.names().1;
+            counted.push(Part::new(
+                format!("FROM users INDEXED BY {index} WHERE account_id = ?"),
+                [self.account()],
+            ));
+            counted.push(self.matching(&[]));
+        }
         let count = total(
             self.tables,
             true,
@@ -235,117 +309,6 @@ impl<'a> Listing<'a> {
             params_from_iter(&counted.values),
         )?;
         Ok(count.unwrap_or_default())
-    }
-
-    fn account(&self) -> Value {
-        Value::Text(self.query.account.as_str().to_owned())
-    }
-
-    /// All who fulfil a condition, as far as they fulfil the others too.
-    fn gathered(&self, at: usize) -> Part {
-        let mut from = Part::new("FROM users WHERE ", []);
-        if let Some(members) = &self.conditions[at].members {
-            from.push(Part::new(format!("{} IN (", members.by), []));
-            from.push(members.ids.clone());
-            from.push(Part::new(") AND ", []));
-        }
-        // The plus keeps SQLite from reading along an index of the account.
-        from.push(Part::new("+account_id = ?", [self.account()]));
-        from.push(self.matching(Some(at)));
-        from
-    }
-
-    /// What must be true of a user, but for what is certain of those gathered by a condition.
-    fn matching(&self, gathered: Option<usize>) -> Part {
-        let mut matching = Part::new("", []);
-        for (at, condition) in self.conditions.iter().enumerate() {
-            let certain = gathered == Some(at) && condition.is_certain_of_members();
-            if let Some(matches) = condition.matches.as_ref().filter(|_| !certain) {
-                matching.push(Part::new(" AND ", []));
-                matching.push(matches.clone());
-            }
-        }
-        matching
-    }
-
-    /// That a user stands behind where the page before ended.
-    fn behind(&self) -> Part {
-        let Some(after) = &self.query.after else {
-            return Part::new("", []);
-        };
-        let (key, beyond) = (self.column.names().0, self.order().1);
-        Part::new(
-            format!(" AND ({key}, user_id) {beyond} (?, ?)"),
-            [after.value.to_value(), blob(after.user_id.as_uuid())],
-        )
-    }
-
-    fn order(&self) -> (&'static str, &'static str) {
-        if self.query.descending {
-            ("DESC", "<")
-        } else {
-            ("ASC", ">")
-        }
-    }
-
-    fn sorted(&self, limit: i64) -> Part {
-        let (key, order) = (self.column.names().0, self.order().0);
-        Part::new(
-            format!(" ORDER BY {key} {order}, user_id {order} LIMIT ?"),
-            [Value::Integer(limit)],
-        )
-    }
-
-    fn gathering(&self, at: usize) -> Part {
-        let key = self.column.names().0;
-        let mut places = Part::new(format!("SELECT number, user_id, {key} "), []);
-        places.push(self.gathered(at));
-        places.push(self.behind());
-        places.push(self.sorted(one_more(self.query.limit)));
-        places
-    }
-
-    /// The users along the index of the column, from behind the page before; only as far as a search allows.
-    fn along(&self) -> Part {
-        let (key, index) = self.column.names();
-        let mut along = Part::new(
-            format!(" FROM users INDEXED BY {index} WHERE account_id = ?"),
-            [self.account()],
-        );
-        along.push(self.behind());
-        for condition in &self.conditions {
-            // Where a page went before, its end is the nearer bound on that side.
-            let after = self.query.after.is_some();
-            let (lower, upper) = (
-                self.query.descending || !after,
-                !self.query.descending || !after,
-            );
-            along.push(condition.bounds(self.column, key, lower, upper));
-        }
-        along
-    }
-
-    /// The places of those who match among the next `budget` users.
-    fn walking(&self, budget: i64) -> Part {
-        let key = self.column.names().0;
-        // Columns that nobody asks for would be fetched from beside the index.
-        let asked = self
-            .conditions
-            .iter()
-            .flat_map(|condition| condition.columns);
-        let columns: BTreeSet<&str> = asked.copied().chain(["number", "user_id", key]).collect();
-        let columns = columns.into_iter().collect::<Vec<_>>().join(", ");
-        let mut places = Part::new(
-            format!("SELECT number, user_id, {key} FROM (SELECT {columns}"),
-            [],
-        );
-        places.push(self.along());
-        places.push(self.sorted(budget));
-        places.push(Part::new(") AS users WHERE TRUE", []));
-        places.push(self.matching(None));
-        let wanted = Value::Integer(one_more(self.query.limit));
-        places.push(Part::new(" LIMIT ?", [wanted]));
-        places
     }
 
     fn goes_on_behind(&self, budget: i64) -> rusqlite::Result<bool> {

@@ -15,8 +15,8 @@ use rollbook_aggregates::values::{
     AccountId, AccountTitle, ModuleName, Permission, PhoneNumber, UserType,
 };
 use rollbook_projections::{
-    AccessRow, AccessStatus, CompanyFilter, FoundUser, Freshness, ListAccesses, ListInvolvements,
-    ListUsers, UserRow, Views,
+    AccessRow, AccessStatus, CompanyFilter, FindUsers, FoundUser, Freshness, ListAccesses,
+    ListInvolvements, ListUsers, Pattern, UserRow, UserSearch, Views,
 };
 
 use crate::kit::{
@@ -351,4 +351,60 @@ async fn r54_accesses_are_listed_in_pages() {
     }
     let expected: Vec<_> = [1, 3, 4, 5, 6, 7].map(user_id).to_vec();
     assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn r51_external_users_are_searched_for_as_they_are_called_at_home_and_have_no_supervisor_here()
+ {
+    let mut directory = directory().await;
+    let views = directory.views().await;
+    let named = async |account: AccountId, search: UserSearch| {
+        views.users().fresh(Freshness::Latest, None).await.unwrap();
+        let query = ListUsers {
+            search,
+            total: true,
+            ..ListUsers::of(account)
+        };
+        let page = views.users().list(query).await.unwrap();
+        assert_eq!(page.total, Some(page.rows.len() as u64));
+        page.rows
+            .into_iter()
+            .map(|row| row.user_id)
+            .collect::<Vec<_>>()
+    };
+    let last = |text: &str| UserSearch {
+        last_name: Some(Pattern::parse(text).unwrap()),
+        ..UserSearch::default()
+    };
+    let renamed = UserRenamed {
+        first_name: person_name("Anna"),
+        last_name: person_name("Qvarnström"),
+    };
+    directory
+        .commit(&acme(), vec![to_user(user_id(1), vec![renamed.into()])])
+        .await;
+    for account in [acme(), guest_of()] {
+        assert_eq!(named(account.clone(), last("*varn*")).await, [user_id(1)]);
+        let query = FindUsers {
+            account,
+            text: "varnst".to_owned(),
+            active: None,
+            limit: 5,
+        };
+        assert_eq!(views.users().find(query).await.unwrap().len(), 1);
+    }
+    let supervised = UserSearch {
+        supervisor: Some(Pattern::parse("*").unwrap()),
+        ..last("*varn*")
+    };
+    assert_eq!(named(guest_of(), supervised).await, []);
+    let revoked = to_access(&key(1), vec![AccessRevoked {}.into()]);
+    directory.commit(&guest_of(), vec![revoked]).await;
+    assert_eq!(named(guest_of(), last("*varn*")).await, []);
+    assert_eq!(named(acme(), last("*varn*")).await, [user_id(1)]);
+    let again = to_access(&key(1), vec![granted(1, UserType::Standard, &[])]);
+    directory.commit(&guest_of(), vec![again]).await;
+    assert_eq!(named(guest_of(), last("*varn*")).await, [user_id(1)]);
+    let all = named(guest_of(), UserSearch::default()).await;
+    assert_eq!(all.len(), 2, "Bert, and Anna once");
 }

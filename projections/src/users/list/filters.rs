@@ -1,6 +1,5 @@
 //! Which users a list shows: each filter and search as a condition on a row, and as the members that fulfil it.
 
-use rollbook_aggregates::user::Status;
 use rollbook_aggregates::values::CompanyId;
 use rusqlite::types::Value;
 use uuid::Uuid;
@@ -54,6 +53,8 @@ pub(super) struct Members {
     pub(super) ids: Part,
     /// Whether there may be others among them.
     pub(super) certain: bool,
+    /// Those who are counted, where others than `ids`: more of them, and cheaper to tell.
+    pub(super) counted: Option<Part>,
     /// Whether some of them are found for less than all.
     pub(super) countable: bool,
     /// Whether they are found by what stands in their texts.
@@ -67,8 +68,17 @@ impl Members {
             by: "user_id",
             ids,
             certain: true,
+            counted: None,
             countable: true,
             by_text: false,
+        }
+    }
+
+    /// Exactly those who fulfil the condition, by the number of their row.
+    pub(super) fn numbered(ids: Part) -> Self {
+        Self {
+            by: "number",
+            ..Self::certain(ids)
         }
     }
 }
@@ -82,11 +92,11 @@ pub(super) struct Stretch {
 }
 
 impl Condition {
-    fn new(matches: Part, columns: &'static [&'static str], members: Option<Part>) -> Self {
+    fn new(matches: Part, columns: &'static [&'static str], members: Option<Members>) -> Self {
         Self {
             matches: Some(matches),
             columns,
-            members: members.map(Members::certain),
+            members,
             stretch: None,
         }
     }
@@ -124,8 +134,8 @@ impl Condition {
 pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> {
     let account = || Value::Text(query.account.as_str().to_owned());
     let by_number = |test: String, columns| {
-        let members = format!("SELECT user_id FROM users WHERE account_id = ? AND {test}");
-        let members = Part::new(members, [account()]);
+        let members = format!("SELECT number FROM users WHERE account_id = ? AND {test}");
+        let members = Members::numbered(Part::new(members, [account()]));
         Condition::new(Part::new(test, []), columns, Some(members))
     };
     let mut conditions = searches::conditions(query, numbers);
@@ -149,8 +159,7 @@ pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> 
     }
     match query.active {
         Some(false) => {
-            let inactive = format!("status = {}", Status::Inactive.code());
-            conditions.push(by_number(inactive, &["status"]));
+            conditions.push(by_number("active = 0".to_owned(), &["active"]));
         }
         Some(true) => conditions.push(Condition::new(Part::new("active", []), &["active"], None)),
         None => {}
@@ -185,7 +194,11 @@ fn in_company(company: CompanyId) -> Condition {
         company(),
     );
     let members = "SELECT user_id FROM user_companies WHERE company_id = ?";
-    Condition::new(matches, &[], Some(Part::new(members, company())))
+    Condition::new(
+        matches,
+        &[],
+        Some(Members::certain(Part::new(members, company()))),
+    )
 }
 
 fn with_role(account: Value, role: Value) -> Condition {
@@ -198,7 +211,11 @@ fn with_role(account: Value, role: Value) -> Condition {
         [role.clone()],
     );
     let members = "SELECT user_id FROM user_roles WHERE account_id = ? AND role = ?";
-    Condition::new(matches, &[], Some(Part::new(members, [account, role])))
+    Condition::new(
+        matches,
+        &[],
+        Some(Members::certain(Part::new(members, [account, role]))),
+    )
 }
 
 pub(super) fn blob(id: Uuid) -> Value {

@@ -56,12 +56,14 @@ fn fits(query: &ListUsers, column: Column, pattern: &Pattern) -> Condition {
                 [Value::Text(before.clone())],
             ));
         }
+        let counted = ids.clone();
+        ids.push(Part::new(
+            format!(" AND fits(?, {key})"),
+            [pattern.to_value()],
+        ));
         Members {
-            by: "number",
-            ids,
-            certain: false,
-            countable: true,
-            by_text: false,
+            counted: Some(counted),
+            ..Members::numbered(ids)
         }
     });
     Condition {
@@ -117,11 +119,10 @@ fn together(patterns: &[(Column, &Pattern)], numbers: Numbers) -> Option<Conditi
     let asked = asked.collect::<Vec<_>>().join(" AND ");
     (!asked.is_empty()).then(|| Condition {
         members: Some(Members {
-            by: "number",
-            ids: having(asked, numbers),
             certain: false,
             countable: whole,
             by_text: true,
+            ..Members::numbered(having(asked, numbers))
         }),
         ..Condition::default()
     })
