@@ -109,7 +109,7 @@ pub async fn open(
     let home = Arc::new(PostgresHome::new(pool, &connect, tail.clone(), own));
     let (queue, jobs) = mpsc::channel(QUEUE);
     let ledger = PostgresLedger::new(connect, clock.clone(), own);
-    tokio::spawn(writer::run(ledger, jobs, tail.clone()));
+    writer::start(ledger, jobs, tail.clone())?;
     Ok(Log::new(id, keys, home, queue, tail, clock))
 }
 

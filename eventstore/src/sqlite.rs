@@ -66,11 +66,7 @@ fn open_blocking(data_dir: &Path, master: MasterKey, clock: Clock) -> Result<Log
     let home = Arc::new(SqliteHome::open(&file, tail.clone()).map_err(failed)?);
     let (queue, jobs) = mpsc::channel(QUEUE);
     let ledger = SqliteLedger::new(connection, clock.clone(), directory);
-    let writer = writer::run(ledger, jobs, tail.clone());
-    std::thread::Builder::new()
-        .name("log writer".to_owned())
-        .spawn(move || futures::executor::block_on(writer))
-        .map_err(|error| OpenError::unavailable("the writer's thread", error))?;
+    writer::start(ledger, jobs, tail.clone())?;
     Ok(Log::new(id, keys, home, queue, tail, clock))
 }
 

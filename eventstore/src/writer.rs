@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::append::{AppendError, Appended};
 use crate::clock::Timestamp;
-use crate::error::Cause;
+use crate::error::{Cause, OpenError};
 use crate::event::RecordedEvent;
 use crate::judge::{Facts, Judge, Placed, Questions, Verdict, Writes};
 use crate::prepared::Prepared;
@@ -78,8 +78,26 @@ struct Waiting {
     answer: oneshot::Sender<Outcome>,
 }
 
-/// Writes until the queue is closed.
-pub(crate) async fn run<L: Ledger>(ledger: L, mut queue: mpsc::Receiver<Job>, tail: Arc<Tail>) {
+/// Writes on a thread of its own until the queue is closed. Everybody waits for it, so it must not take its turn among those
+/// who wait.
+pub(crate) fn start<L: Ledger + 'static>(
+    ledger: L,
+    queue: mpsc::Receiver<Job>,
+    tail: Arc<Tail>,
+) -> Result<(), OpenError> {
+    let failed = |error| OpenError::unavailable("the writer's thread", error);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    std::thread::Builder::new()
+        .name("log writer".to_owned())
+        .spawn(move || runtime.block_on(run(ledger, queue, tail)))
+        .map(drop)
+        .map_err(failed)
+}
+
+async fn run<L: Ledger>(ledger: L, mut queue: mpsc::Receiver<Job>, tail: Arc<Tail>) {
     let mut writer = Writer { ledger, tail };
     let mut next = None;
     let mut closed = None;
