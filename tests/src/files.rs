@@ -90,7 +90,8 @@ pub fn rows_of_views(data_dir: &Path) -> BTreeMap<String, Vec<String>> {
 }
 
 fn tables(connection: &Connection) -> Vec<String> {
-    let query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    // An index for searches is a virtual table, and how it lies in its shadow tables depends on how it came about.
+    let query = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'";
     let mut statement = connection.prepare(query).unwrap();
     let names = statement.query_map([], |row| row.get(0)).unwrap();
     names.map(Result::unwrap).collect()

@@ -21,11 +21,8 @@ pub async fn run(flags: ServeFlags) -> Result<(), Problem> {
         "http"
     };
     let running = start(options).await?;
-    print(&format!(
-        "rollbook serves on {scheme}://{}",
-        running.address()
-    ))?;
-    until_asked(running).await
+    let address = format!("rollbook serves on {scheme}://{}", running.address());
+    until_asked(running, &address).await
 }
 
 /// Starts a service.
@@ -35,9 +32,12 @@ pub async fn start(options: Options) -> Result<Running, Problem> {
         .map_err(|source| Problem::failed("serve", source))
 }
 
-/// Serves until SIGINT or SIGTERM, then finishes what was accepted; a second signal ends it at once.
-pub async fn until_asked(running: Running) -> Result<(), Problem> {
+/// Prints that it serves, then serves until SIGINT or SIGTERM, and finishes what was accepted; a second signal ends it at
+/// once.
+pub async fn until_asked(running: Running, serves: &str) -> Result<(), Problem> {
+    // Whoever reads that it serves may send a signal at once.
     let (mut once, mut twice) = (Signals::listen()?, Signals::listen()?);
+    print(serves)?;
     tokio::select! {
         ended = running.serve_until(async move { once.next().await }) => {
             ended.map_err(|source| Problem::failed("end in good order", source))

@@ -63,8 +63,8 @@ pub async fn run(flags: TourFlags) -> Result<(), Problem> {
             .await
             .map_err(|source| Problem::failed("end in good order", source));
     }
-    print(&next(&stage, &server, &walked.successor)?)?;
-    serve::until_asked(running).await
+    let next = next(&stage, &server, &walked.successor)?;
+    serve::until_asked(running, &next).await
 }
 
 /// A service on the embedded log, with keys of its own.
