@@ -13,6 +13,7 @@ use crate::domain::{
 };
 use crate::invitation::Invitation;
 use crate::invoice::{Invoice, InvoiceEvent};
+use crate::mail::{Mail, MailEvent};
 use crate::samples::{ADMIN, account_with, dawn};
 use crate::user::{User, UserEvent};
 use crate::values::UserId;
@@ -78,6 +79,12 @@ impl Access {
 
 impl Invoice {
     pub(crate) fn given(events: &[InvoiceEvent]) -> Given<Self> {
+        given(events)
+    }
+}
+
+impl Mail {
+    pub(crate) fn given(events: &[MailEvent]) -> Given<Self> {
         given(events)
     }
 }

@@ -99,6 +99,8 @@ pub struct Offer {
     pub token_digest: TokenDigest,
     /// How long that is good for.
     pub validity_days: ValidityDays,
+    /// Whether it was sent by mail last, so that the caller did not get the token.
+    pub by_mail: bool,
     /// When it was sent last.
     pub sent_at: Timestamp,
     /// When it was created.

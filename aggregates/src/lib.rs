@@ -5,7 +5,7 @@
 //!
 //! - [`domain`]: what a command, an event, a claim and a refusal are.
 //! - [`values`]: the words of the directory as types.
-//! - [`account`], [`user`], [`access`], [`invitation`], [`invoice`]: the five aggregates, each cut into facets.
+//! - [`account`], [`user`], [`access`], [`invitation`], [`invoice`], [`mail`]: the aggregates, each cut into facets.
 //! - [`signin`]: who signed in, which is told and never asked for.
 
 #![warn(clippy::wildcard_enum_match_arm)]
@@ -15,6 +15,7 @@ pub mod account;
 pub mod domain;
 pub mod invitation;
 pub mod invoice;
+pub mod mail;
 pub mod signin;
 pub mod upcasters;
 pub mod user;

@@ -282,6 +282,7 @@ pub fn invite(invitation_id: InvitationId, address: &str) -> InviteUser {
         roles: set([role("reviewer")]),
         permissions: set([grant("invoices")]),
         companies: set([NORTH]),
+        by_mail: false,
         token_digest: TOKEN,
         replaces: None,
     }
@@ -298,6 +299,7 @@ pub fn invited() -> InvitationEvent {
         permissions: set([grant("invoices")]),
         companies: set([NORTH]),
         issue: 1,
+        by_mail: false,
         token_digest: TOKEN,
         validity_days: days(7),
     }

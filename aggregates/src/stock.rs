@@ -83,6 +83,7 @@ async fn the_stock_framework_refuses_an_expiry_without_recording_it() {
     invitation.apply(Recorded::at(crate::samples::invited(), dawn()));
     services.now += chrono::Duration::days(7);
     let resend = ResendInvitation {
+        by_mail: false,
         token_digest: TOKEN_2,
     };
     let refused = invitation.handle(resend.into(), &services, &sink).await;

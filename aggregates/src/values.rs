@@ -20,7 +20,7 @@ pub use choices::{
 pub use email::EmailAddress;
 pub use ids::{
     AccountId, CompanyId, DimensionName, DimensionValue, FlowTemplateId, InvitationId, InvoiceId,
-    ModuleName, ReferenceId, RoleName, UserId,
+    MailId, ModuleName, ReferenceId, RoleName, UserId,
 };
 pub use language::LanguageTag;
 pub use limits::{LockDuration, MaxFailedSignIns, PasswordMaxAge};

@@ -15,6 +15,7 @@ use rollbook_aggregates::account::{Account, AccountEvent};
 use rollbook_aggregates::domain::{EventSet, RECORDED_AT, Recorded};
 use rollbook_aggregates::invitation::{Invitation, InvitationEvent};
 use rollbook_aggregates::invoice::{Invoice, InvoiceEvent};
+use rollbook_aggregates::mail::{Mail, MailEvent};
 use rollbook_aggregates::signin::{self, SignInEvent};
 use rollbook_aggregates::upcasters::upcasters;
 use rollbook_aggregates::user::{User, UserEvent};
@@ -92,6 +93,7 @@ fn r65_every_stored_form_of_every_event_is_read() {
     every_stored_form_is_read::<SignInEvent>(signin::TYPE);
     every_stored_form_is_read::<InvitationEvent>(Invitation::TYPE);
     every_stored_form_is_read::<InvoiceEvent>(Invoice::TYPE);
+    every_stored_form_is_read::<MailEvent>(Mail::TYPE);
 }
 
 #[test]
@@ -102,6 +104,7 @@ fn every_file_is_of_an_event() {
         SignInEvent::NAMES,
         InvitationEvent::NAMES,
         InvoiceEvent::NAMES,
+        MailEvent::NAMES,
     ]
     .concat()
     .into_iter()

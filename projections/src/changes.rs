@@ -202,6 +202,7 @@ impl UserChanges {
             | Content::Account(_)
             | Content::Invitation(..)
             | Content::Invoice(_)
+            | Content::Mail(..)
             | Content::SignIn(..)
             | Content::Other => return Ok(None),
         };

@@ -9,10 +9,11 @@ use rollbook_aggregates::account::AccountEvent;
 use rollbook_aggregates::domain::{EventSet, Recorded};
 use rollbook_aggregates::invitation::InvitationEvent;
 use rollbook_aggregates::invoice::InvoiceEvent;
+use rollbook_aggregates::mail::MailEvent;
 use rollbook_aggregates::signin::{self, SignInEvent};
 use rollbook_aggregates::upcasters::upcasters;
 use rollbook_aggregates::user::UserEvent;
-use rollbook_aggregates::values::{InvitationId, UserId};
+use rollbook_aggregates::values::{InvitationId, MailId, UserId};
 use rollbook_eventstore::RecordedEvent;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,6 +43,8 @@ pub(crate) enum Content {
     Invitation(InvitationId, InvitationEvent),
     /// To an invoice.
     Invoice(InvoiceEvent),
+    /// To a mail.
+    Mail(MailId, MailEvent),
     /// To something no view here shows.
     Other,
     /// An event of one of the streams above, in a form that is not known; with the reason.
@@ -81,6 +84,7 @@ fn content(recorded: &RecordedEvent) -> Result<Content, String> {
         "access" => Content::Access(access(recorded)?, event(recorded)?),
         "invitation" => Content::Invitation(id(recorded)?, event(recorded)?),
         "invoice" => Content::Invoice(event(recorded)?),
+        "mail" => Content::Mail(id(recorded)?, event(recorded)?),
         _ => Content::Other,
     })
 }

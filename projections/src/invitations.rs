@@ -188,6 +188,7 @@ impl View for InvitationView {
             | Content::User(..)
             | Content::Access(..)
             | Content::SignIn(..)
+            | Content::Mail(..)
             | Content::Invoice(_)
             | Content::Other => false,
         }
@@ -201,6 +202,7 @@ impl View for InvitationView {
             | Content::User(..)
             | Content::Access(..)
             | Content::SignIn(..)
+            | Content::Mail(..)
             | Content::Invoice(_)
             | Content::Other => {
                 return Ok(());

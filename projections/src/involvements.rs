@@ -258,6 +258,7 @@ impl View for InvolvementView {
             Content::Invoice(_) | Content::Unreadable(_) => true,
             Content::Account(_)
             | Content::SignIn(..)
+            | Content::Mail(..)
             | Content::Invitation(..)
             | Content::Other => false,
         }

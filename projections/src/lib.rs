@@ -18,6 +18,7 @@ mod file;
 mod follower;
 mod invitations;
 mod involvements;
+mod mails;
 mod page;
 mod pattern;
 mod reading;
@@ -38,6 +39,7 @@ pub use involvements::{
     Ended, Ending, InvolvementKind, InvolvementRow, Involvements, ListInvolvements, ListReviewers,
     SettlementRow,
 };
+pub use mails::{DeadMail, Mails, PendingMail};
 pub use page::Page;
 pub use pattern::{Pattern, PatternError};
 pub use reading::{Freshness, ReadError};

@@ -285,7 +285,9 @@ impl View for UserView {
             Content::SignIn(user, event) => fold::sign_in(tables, folded, *user, event),
             Content::Access(key, event) => accesses::fold(tables, folded, key, event),
             Content::Unreadable(why) => Err(FoldError::Unreadable(why.clone())),
-            Content::Invitation(..) | Content::Invoice(_) | Content::Other => Ok(()),
+            Content::Invitation(..) | Content::Invoice(_) | Content::Mail(..) | Content::Other => {
+                Ok(())
+            }
         }
     }
 }

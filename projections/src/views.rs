@@ -18,6 +18,7 @@ use crate::file::{ViewFile, path};
 use crate::follower::{Standing, follow};
 use crate::invitations::{InvitationView, Invitations};
 use crate::involvements::{InvolvementView, Involvements};
+use crate::mails::{MailView, Mails};
 use crate::reading::Reading;
 use crate::snapshots::{self, KeptSnapshots, MakeSnapshot};
 use crate::supervisors::{SupervisorView, Supervisors};
@@ -109,6 +110,7 @@ struct Inner {
     invitations: Invitations,
     audit: AuditTrail,
     deadlines: Deadlines,
+    mails: Mails,
     followed: Vec<Followed>,
     followers: Mutex<Vec<JoinHandle<()>>>,
     end: watch::Sender<bool>,
@@ -169,6 +171,7 @@ impl Views {
             invitations: Invitations::new(opening.open::<InvitationView>().await?),
             audit: AuditTrail::new(opening.open::<AuditView>().await?),
             deadlines: Deadlines::new(opening.open::<DeadlineView>().await?),
+            mails: Mails::new(opening.open::<MailView>().await?),
             log: opening.log,
             feed: opening.feed,
             snapshots: Arc::new(snapshots),
@@ -289,6 +292,12 @@ impl Views {
     pub fn user_changes(&self, account: Option<AccountId>, position: u64) -> UserChanges {
         let Inner { log, feed, .. } = &*self.0;
         UserChanges::new(log.clone(), Arc::clone(feed), account, position)
+    }
+
+    /// The mail that is to be sent, and the mail that could not be.
+    #[must_use]
+    pub fn mails(&self) -> &Mails {
+        &self.0.mails
     }
 
     /// How each view stands.

@@ -108,6 +108,8 @@ access! {
     OperationsService {
         ListProjections: [Operator],
         GetLogStatus: [Operator],
+        ListDeadLetters: [Operator],
+        RetryDeadLetter: [Operator],
     }
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::cli::Problem;
+use crate::mail::MailOptions;
 
 /// Where the service is looked for when nothing else is said.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7657";
@@ -104,6 +105,39 @@ pub struct ServeFlags {
     #[arg(long, env = "ROLLBOOK_ALLOW_PLAINTEXT", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     allow_plaintext: Option<bool>,
+    /// Mail server that links are sent through, as `smtps://USER@HOST` or `smtp://USER@HOST` (with STARTTLS, or in plain text on
+    /// this machine); without it whoever asks for a link is told it
+    #[arg(long, value_name = "URL", env = "ROLLBOOK_SMTP_URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smtp_url: Option<Url>,
+    /// File with the password for the mail server; it may also come in `ROLLBOOK_SMTP_PASSWORD`
+    #[arg(long, value_name = "FILE", env = "ROLLBOOK_SMTP_PASSWORD_FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smtp_password_file: Option<PathBuf>,
+    /// PEM file with a certificate that the mail server is trusted by, beside those of the system
+    #[arg(long, value_name = "FILE", env = "ROLLBOOK_SMTP_CA_FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smtp_ca_file: Option<PathBuf>,
+    /// Send mail in plain text to another machine that offers nothing better
+    #[arg(long, env = "ROLLBOOK_SMTP_ALLOW_PLAINTEXT", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smtp_allow_plaintext: Option<bool>,
+    /// Whom mail comes from, as `Name <address>`
+    #[arg(long, value_name = "ADDRESS", env = "ROLLBOOK_MAIL_FROM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_from: Option<String>,
+    /// Where links in mail lead: `welcome`, `password-reset` or `invitation` is added to it, and `?token=…`
+    #[arg(long, value_name = "URL", env = "ROLLBOOK_MAIL_LINK_BASE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_link_base: Option<Url>,
+    /// Directory with templates that stand over those that come with the program
+    #[arg(long, value_name = "DIR", env = "ROLLBOOK_MAIL_TEMPLATES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_templates: Option<PathBuf>,
+    /// Language of mail to those whose own is not known or has no template [default: en]
+    #[arg(long, value_name = "TAG", env = "ROLLBOOK_MAIL_LANGUAGE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_language: Option<String>,
     /// What is logged, as a filter such as `info` or `rollbook_services=debug` [default: info]
     #[arg(long, value_name = "FILTER", env = "ROLLBOOK_LOG")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,6 +204,15 @@ pub struct Settings {
     /// Whether plain text may leave the machine.
     #[serde(default)]
     pub allow_plaintext: bool,
+    smtp_url: Option<Url>,
+    smtp_password: Option<String>,
+    smtp_password_file: Option<PathBuf>,
+    smtp_ca_file: Option<PathBuf>,
+    smtp_allow_plaintext: Option<bool>,
+    mail_from: Option<String>,
+    mail_link_base: Option<Url>,
+    mail_templates: Option<PathBuf>,
+    mail_language: Option<String>,
     /// What is logged.
     pub log: String,
     /// How it is logged.
@@ -205,7 +248,11 @@ impl Settings {
         }
         figment
             .merge(toml(file)?)
-            .merge(secrets(&["master_key", "database_password"]))
+            .merge(secrets(&[
+                "master_key",
+                "database_password",
+                "smtp_password",
+            ]))
             .merge(Serialized::defaults(flags))
             .extract_lossy()
             .map_err(|source| Problem::Configuration(Box::new(source)))
@@ -250,6 +297,36 @@ impl Settings {
             .iter()
             .map(|path| read_text(path))
             .collect()
+    }
+
+    /// How mail is sent, where it is.
+    pub fn mail(&self) -> Result<Option<MailOptions>, Problem> {
+        let Some(server) = self.smtp_url.clone() else {
+            return Ok(None);
+        };
+        let (Some(from), Some(link_base)) = (&self.mail_from, &self.mail_link_base) else {
+            return Err(Problem::Usage(
+                "mail needs --mail-from, whom it comes from, and --mail-link-base, where its links lead"
+                    .to_owned(),
+            ));
+        };
+        let password = match &self.smtp_password_file {
+            Some(path) => Some(read_text(path)?),
+            None => self.smtp_password.clone(),
+        };
+        Ok(Some(MailOptions {
+            server,
+            password,
+            ca_pem: self.smtp_ca_file.as_deref().map(read_bytes).transpose()?,
+            allow_plaintext: self.smtp_allow_plaintext.unwrap_or_default(),
+            from: from.clone(),
+            link_base: link_base.clone(),
+            templates: self.mail_templates.clone(),
+            language: self
+                .mail_language
+                .clone()
+                .unwrap_or_else(|| "en".to_owned()),
+        }))
     }
 
     /// The certificate and its key, where both are given.

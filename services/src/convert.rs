@@ -8,6 +8,7 @@ mod fields;
 mod history;
 mod invitation;
 mod involvement;
+mod mail;
 mod user;
 
 use prost_types::Timestamp as Wire;
@@ -31,6 +32,7 @@ pub use invitation::{
     Acceptance, InviteMany, ToInvitation, invitation_from_row, invitation_from_state,
 };
 pub use involvement::{ToInvoice, involvement, reviewer};
+pub use mail::{ToMail, dead_letter_from_row, dead_letter_from_state};
 pub use user::{
     CopiedUser, FoundUsers, ImportOf, ImportRow, ListedUsers, NewUser, ToUser, UserKeyword,
     WatchedUsers, allegiance, allegiances, blocker, change, create_user, deleted_user, denial,

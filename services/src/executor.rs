@@ -17,6 +17,7 @@ use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::Context;
 use rollbook_aggregates::invitation::Invitation;
 use rollbook_aggregates::invoice::Invoice;
+use rollbook_aggregates::mail::Mail;
 use rollbook_aggregates::upcasters::upcasters;
 use rollbook_aggregates::user::{Blocker, User, deletion_blockers, deletion_reads};
 use rollbook_aggregates::values::{AccountId, ReasonText, UserId};
@@ -58,6 +59,7 @@ pub struct Executor {
     accesses: Repository<Access>,
     invitations: Repository<Invitation>,
     invoices: Repository<Invoice>,
+    mails: Repository<Mail>,
 }
 
 /// What every command carries beside its own content.
@@ -139,6 +141,7 @@ impl Executor {
             accesses: stored(&log),
             invitations: stored(&log),
             invoices: stored(&log),
+            mails: stored(&log),
             log,
             clock,
             hasher,
@@ -163,6 +166,13 @@ impl Executor {
             let users = users.clone();
             async move { users.snapshot(&stream.aggregate_id).await }.boxed()
         })
+    }
+
+    /// The same, with links sent by mail or told to the caller.
+    #[must_use]
+    pub fn sending_mail(mut self, mail: bool) -> Self {
+        self.mail = mail;
+        self
     }
 
     /// Carries a command out, or says why not.

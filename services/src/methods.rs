@@ -86,6 +86,7 @@ in_account! {
     UnlinkReferenceRequest ListInvolvementsRequest ListReviewersRequest
     GrantAccessRequest UpdateAccessRequest RevokeAccessRequest ListAccessesRequest
     GetCodingDefaultsRequest ProposeReviewersRequest ProposeApproverRequest ListAddresseesRequest
+    RetryDeadLetterRequest
 }
 
 impl Named for pb::AcceptInvitationRequest {

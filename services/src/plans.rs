@@ -8,6 +8,7 @@ mod accounts;
 mod import;
 mod invitations;
 mod invoices;
+mod mails;
 mod users;
 
 pub use accesses::{OnAccess, ReportOutcome, ReportPlan};
@@ -17,6 +18,7 @@ pub use invitations::{
     AcceptPlan, InvitationOutcome, InviteOutcome, InvitePlan, OnInvitation, ResendPlan,
 };
 pub use invoices::SettlePlan;
+pub use mails::OnMail;
 pub use users::{CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, OnUser, UserOutcome};
 
 use rollbook_aggregates::user::User;

@@ -21,6 +21,7 @@ use crate::caller::{BadKey, Verifier};
 use crate::executor::Executor;
 use crate::failure::chain;
 use crate::gate::GateLayer;
+use crate::mail::{MailError, MailOptions, Mailer};
 use crate::methods::Directory;
 use crate::passwords::Hasher;
 use crate::work::Work;
@@ -69,6 +70,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Whether plain text is allowed elsewhere than on loopback.
     pub allow_plaintext: bool,
+    /// How mail is sent; none: who asks for a link is told its token instead.
+    pub mail: Option<MailOptions>,
     /// The time that rules judge by.
     pub clock: Clock,
 }
@@ -123,6 +126,9 @@ pub enum StartError {
     /// The certificate or its key is unusable.
     #[error("the TLS certificate or key is unusable")]
     Tls(#[source] tonic::transport::Error),
+    /// Mail cannot be sent as it is configured.
+    #[error("mail cannot be sent")]
+    Mail(#[from] MailError),
     /// The contract cannot be told by reflection.
     #[error("the contract cannot be told by reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -207,6 +213,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         directory: options.data_dir.display().to_string(),
         source,
     })?;
+    let mailer = options.mail.as_ref().map(Mailer::new).transpose()?;
     let log = open_log(&options).await?;
     let verifier = Verifier::new(&keys::token_keys(&options)?, options.clock.clone())?;
     let views = Views::start(log.clone(), &options.data_dir).await?;
@@ -222,7 +229,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let stopping = CancellationToken::new();
     let parallel = available_parallelism().map_or(1, usize::from);
     let executor = Executor::new(log.clone(), options.clock.clone(), Hasher::new(parallel))
-        .with_snapshots(views.snapshots());
+        .with_snapshots(views.snapshots())
+        .sending_mail(mailer.is_some());
     views.keep_snapshots(executor.snapshots_of_users());
     let directory = Directory::new(executor.clone(), views.clone(), stopping.clone());
     let (health, reporter) = health::Health::new();
@@ -242,7 +250,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     match health.wait_until_ready(&running.views).await {
         Ok(()) => {
             health.watch(running.views.clone(), running.stopping.clone());
-            running.work = Some(Work::start(&executor, &running.views));
+            running.work = Some(Work::start(&executor, &running.views, mailer));
             Ok(running)
         }
         Err(error) => {

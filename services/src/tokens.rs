@@ -28,6 +28,12 @@ pub fn welcome(log: &Log, user: UserId, issue: u32) -> Secret {
     secret(log, "welcome", user.as_uuid(), issue)
 }
 
+/// The secret of the link by which a user chooses another password, as it was sent the `issue`th time.
+#[must_use]
+pub fn password_reset(log: &Log, user: UserId, issue: u32) -> Secret {
+    secret(log, "password-reset", user.as_uuid(), issue)
+}
+
 /// The secret of an invitation, as it was sent the `issue`th time.
 #[must_use]
 pub fn invitation(log: &Log, invitation: InvitationId, issue: u32) -> Secret {

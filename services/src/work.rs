@@ -3,6 +3,7 @@
 //! For a moment two processes may do it, so whatever it leads to is a command that changes nothing the second time.
 
 mod expiry;
+mod outbox;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::executor::Executor;
 use crate::failure::Failure;
+use crate::mail::Mailer;
 
 /// How long to wait before work that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -29,13 +31,17 @@ pub struct Work {
 impl Work {
     /// Begins to do it, or to stand by for the process that does.
     #[must_use]
-    pub fn start(executor: &Executor, views: &Views) -> Self {
+    pub(crate) fn start(executor: &Executor, views: &Views, mailer: Option<Mailer>) -> Self {
         let mut work = Self {
             tasks: JoinSet::new(),
             over: CancellationToken::new(),
         };
         let expiry = expiry::Expiry::new(executor.clone(), views.deadlines().clone());
         work.add(executor.log.clone(), "expiry", expiry);
+        if let Some(mailer) = mailer {
+            let outbox = outbox::Outbox::new(executor.clone(), views.mails().clone(), mailer);
+            work.add(executor.log.clone(), "mail", outbox);
+        }
         work
     }
 

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeZone as _, Utc};
-use rollbook_eventstore::{Clock, MasterKey, postgres};
+use rollbook_aggregates::domain::Recorded;
+use rollbook_aggregates::mail::{Errand, Letter, MailDeadLettered, MailEvent, MailFailure};
+use rollbook_aggregates::values::{AccountId, UserId};
+use rollbook_eventstore::{Append, Clock, MasterKey, NewEvent, StreamAppend, StreamId, postgres};
 use rollbook_proto::v1 as pb;
 use rollbook_services::caller::{Minter, Role, generate_key_pem};
+use rollbook_services::mail::MailOptions;
 use rollbook_services::server::{self, Options, Running, Store};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
@@ -93,6 +97,7 @@ pub struct Directory {
     /// The time of the log and of every token; a story advances it instead of waiting.
     pub clock: Clock,
     keys: Keys,
+    mail: Option<MailOptions>,
     database: Option<Database>,
     process: Process,
 }
@@ -100,6 +105,11 @@ pub struct Directory {
 impl Directory {
     /// Starts a directory with an empty log.
     pub async fn start(home: Home) -> Self {
+        Self::start_with(home, None).await
+    }
+
+    /// Starts a directory that sends its mail so.
+    pub async fn start_with(home: Home, mail: Option<MailOptions>) -> Self {
         let clock = Clock::manual(start_of_time());
         let keys = Keys::generate();
         let database = match home {
@@ -107,11 +117,12 @@ impl Directory {
             Home::Postgres => Some(Self::migrated(&keys).await),
         };
         let data_dir = tempfile::tempdir().unwrap();
-        let process = serve(data_dir, database.as_ref(), &keys, &clock).await;
+        let process = serve(data_dir, database.as_ref(), &keys, &clock, mail.clone()).await;
         Self {
             home,
             clock,
             keys,
+            mail,
             database,
             process,
         }
@@ -152,7 +163,14 @@ impl Directory {
             .database
             .as_ref()
             .expect("only a server database has more than one process");
-        serve(data_dir, Some(database), &self.keys, &self.clock).await
+        serve(
+            data_dir,
+            Some(database),
+            &self.keys,
+            &self.clock,
+            self.mail.clone(),
+        )
+        .await
     }
 
     /// Stops the process and starts one again, with the data directory it had or with an empty one.
@@ -169,7 +187,14 @@ impl Directory {
         if views == Views::Lost {
             std::fs::remove_dir_all(data_dir.path().join("views")).unwrap();
         }
-        let process = serve(data_dir, self.database.as_ref(), &self.keys, &self.clock).await;
+        let process = serve(
+            data_dir,
+            self.database.as_ref(),
+            &self.keys,
+            &self.clock,
+            self.mail.clone(),
+        )
+        .await;
         Self { process, ..self }
     }
 
@@ -236,6 +261,36 @@ impl Directory {
         events
     }
 
+    /// Puts word of a lock into the log that could not be sent to a user, as a server's refusal would; answers the mail's id.
+    pub async fn dead_letter(&self, account_id: &str, user_id: &str) -> String {
+        let errand = Errand::AccountLocked {
+            user: UserId::parse(user_id).unwrap(),
+            revision: 1,
+        };
+        let mail_id = errand.mail_id().to_string();
+        let dead = MailDeadLettered {
+            letter: Letter {
+                account_id: AccountId::parse(account_id).unwrap(),
+                errand,
+            },
+            attempts: 1,
+            failure: MailFailure::Refused(550),
+        };
+        let event = NewEvent::of(&Recorded::from(MailEvent::from(dead))).unwrap();
+        let append = Append {
+            streams: vec![StreamAppend {
+                stream: StreamId::new("mail", mail_id.as_str()),
+                account_id: account_id.to_owned(),
+                expected_revision: 0,
+                events: vec![event],
+                forget: false,
+            }],
+            ..Append::default()
+        };
+        self.process.running.log().append(append).await.unwrap();
+        mail_id
+    }
+
     /// Waits until so many events of this type are in the log, and answers the first of them: for what happens by itself.
     pub async fn told(&self, event_type: &str, count: u64) -> Vec<pb::Event> {
         let request = pb::ReplayEventsRequest {
@@ -290,6 +345,7 @@ async fn serve(
     database: Option<&Database>,
     keys: &Keys,
     clock: &Clock,
+    mail: Option<MailOptions>,
 ) -> Process {
     let running = server::start(Options {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -303,6 +359,7 @@ async fn serve(
         token_keys: vec![keys.minter.public_pem().to_owned()],
         tls: None,
         allow_plaintext: false,
+        mail,
         clock: clock.clone(),
     })
     .await

@@ -18,6 +18,7 @@ pub mod contract;
 pub mod database;
 pub mod directory;
 pub mod files;
+pub mod mail_server;
 pub mod people;
 
 pub mod program;

@@ -29,6 +29,8 @@ pub struct World {
     stranger: String,
     invitation_id: String,
     invitation_token: String,
+    /// A mail that could not be sent.
+    mail_id: String,
     own: Caller,
 }
 
@@ -244,6 +246,7 @@ impl World {
             .add_company(ask!(tenant, AddCompanyRequest { title: "Spare" }))
             .await
             .answer();
+        let mail_id = directory.dead_letter(account_id, &idle).await;
         let own = directory.caller(Identity::new(Role::Own, &idle, Some(account_id)));
         let mut companies = tenant.companies.clone();
         companies.push(spare.company.unwrap().company_id);
@@ -258,6 +261,7 @@ impl World {
             stranger,
             invitation_id: invited.invitation.unwrap().invitation_id,
             invitation_token: invited.token,
+            mail_id,
             own,
         }
     }
@@ -809,6 +813,14 @@ impl World {
             .encode_to_vec(),
             "ListProjections" => pb::ListProjectionsRequest {}.encode_to_vec(),
             "GetLogStatus" => pb::GetLogStatusRequest {}.encode_to_vec(),
+            "ListDeadLetters" => pb::ListDeadLettersRequest::default().encode_to_vec(),
+            "RetryDeadLetter" => ask!(
+                t,
+                RetryDeadLetterRequest {
+                    mail_id: &self.mail_id
+                }
+            )
+            .encode_to_vec(),
             _ => return None,
         };
         Some(bytes)

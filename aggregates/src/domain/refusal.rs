@@ -190,6 +190,8 @@ reasons! {
     TooManyAccesses = "TOO_MANY_ACCESSES" is FailedPrecondition,
     /// More users reviewed the invoice than one commit can release.
     TooManyReviewers = "TOO_MANY_REVIEWERS" is FailedPrecondition,
+    /// There is no such mail that could not be sent.
+    DeadLetterNotFound = "DEAD_LETTER_NOT_FOUND" is NotFound,
 }
 
 #[cfg(test)]

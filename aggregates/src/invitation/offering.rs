@@ -34,6 +34,9 @@ pub struct UserInvited {
     pub token_digest: TokenDigest,
     /// How long that is good for.
     pub validity_days: ValidityDays,
+    /// Whether it is sent by mail, so that the caller did not get the token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_mail: bool,
 }
 
 /// An invitation was sent again; what was sent before is dead from now on.
@@ -45,6 +48,9 @@ pub struct InvitationResent {
     pub token_digest: TokenDigest,
     /// How long that is good for.
     pub validity_days: ValidityDays,
+    /// Whether it is sent by mail, so that the caller did not get the token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_mail: bool,
 }
 
 impl Apply<Invitation> for UserInvited {
@@ -60,6 +66,7 @@ impl Apply<Invitation> for UserInvited {
             issue: self.issue,
             token_digest: self.token_digest,
             validity_days: self.validity_days,
+            by_mail: self.by_mail,
             sent_at: at,
             created_at: at,
         }));
@@ -72,6 +79,7 @@ impl Apply<Invitation> for InvitationResent {
             offer.issue = self.issue;
             offer.token_digest = self.token_digest;
             offer.validity_days = self.validity_days;
+            offer.by_mail = self.by_mail;
             offer.sent_at = at;
         });
     }
@@ -95,6 +103,8 @@ pub struct InviteUser {
     pub companies: BTreeSet<CompanyId>,
     /// Of its first token.
     pub token_digest: TokenDigest,
+    /// Whether it is to be sent by mail.
+    pub by_mail: bool,
     /// The invitation that holds the address still, has expired by the clock, and is given an
     /// [`ExpireInvitation`](super::ExpireInvitation) in the same commit (R49).
     pub replaces: Option<InvitationId>,
@@ -134,6 +144,7 @@ impl Decide for InviteUser {
             issue: 1,
             token_digest: self.token_digest,
             validity_days: settings.invitation_validity_days,
+            by_mail: self.by_mail,
         };
         let decision = Decision::of(ctx, invitation, vec![invited.into()]).requiring(no_user);
         Ok(match self.replaces {
@@ -148,6 +159,8 @@ impl Decide for InviteUser {
 pub struct ResendInvitation {
     /// Of the token of the next issue.
     pub token_digest: TokenDigest,
+    /// Whether it is to be sent by mail.
+    pub by_mail: bool,
 }
 
 impl Decide for ResendInvitation {
@@ -166,6 +179,7 @@ impl Decide for ResendInvitation {
             issue: offer.issue.saturating_add(1),
             token_digest: self.token_digest,
             validity_days: ctx.account.settings().invitation_validity_days,
+            by_mail: self.by_mail,
         };
         Ok(Decision::of(ctx, invitation, vec![resent.into()]))
     }

@@ -59,11 +59,59 @@ uuid_id! {
     InvitationId;
 }
 
+/// A mail that the service was told to send: made from what it is for, so that it is the same whoever makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MailId(Uuid);
+
+impl MailId {
+    /// Takes a UUID that was made as one; nothing is checked.
+    #[must_use]
+    pub const fn new(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// Reads a UUID in its canonical, lower-case text.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        match Uuid::try_parse(text) {
+            Ok(id) if is_canonical(text) => Ok(Self(id)),
+            Ok(_) | Err(_) => Err(ParseError::new("must be a UUID in lower case")),
+        }
+    }
+
+    /// The bare UUID.
+    #[must_use]
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl From<Uuid> for MailId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for MailId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.as_hyphenated(), f)
+    }
+}
+
+/// Whether the text of a UUID is its canonical one.
+fn is_canonical(text: &str) -> bool {
+    text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase())
+}
+
 fn parse_uuid(text: &str) -> Result<Uuid, ParseError> {
-    let canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
     match Uuid::try_parse(text) {
         Ok(id)
-            if canonical && id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122 =>
+            if is_canonical(text)
+                && id.get_version_num() == 7
+                && id.get_variant() == Variant::RFC4122 =>
         {
             Ok(id)
         }

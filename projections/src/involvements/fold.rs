@@ -52,7 +52,11 @@ pub(super) fn fold(tables: &Connection, folded: &Folded) -> Result<(), FoldError
             return Ok(());
         }
         Content::Unreadable(why) => return Err(FoldError::Unreadable(why.clone())),
-        Content::Account(_) | Content::SignIn(..) | Content::Invitation(..) | Content::Other => {
+        Content::Account(_)
+        | Content::SignIn(..)
+        | Content::Mail(..)
+        | Content::Invitation(..)
+        | Content::Other => {
             return Ok(());
         }
     };

@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use rollbook_aggregates::account::{LockDurationChanged, PasswordMaxAgeChanged};
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::invitation::{
     InvitationAccepted, InvitationDeleted, InvitationEvent, InvitationExpired, InvitationResent,
 };
-use rollbook_aggregates::values::ValidityDays;
+use rollbook_aggregates::user::{
+    PasswordChanged, PasswordExpired, PasswordResetCompleted, PasswordResetExpired,
+    PasswordResetRequested, PasswordSet, PasswordState, UserAutoLocked, UserDeleted,
+    UserLockExpired, UserUnlocked, WelcomeCompleted, WelcomeExpired, WelcomeIssued,
+};
+use rollbook_aggregates::values::{LockDuration, PasswordMaxAge, ValidityDays};
 use rollbook_projections::{Deadline, Deadlines, Ends, Freshness, Views};
 
 use crate::kit::*;
@@ -91,6 +97,7 @@ async fn r46_what_was_sent_again_is_due_by_its_new_term_alone() {
     directory.clock.advance(3 * DAY);
     let again = InvitationResent {
         issue: 2,
+        by_mail: false,
         token_digest: digest(1, 2),
         validity_days: ValidityDays::parse(10).unwrap(),
     };
@@ -104,4 +111,146 @@ async fn r46_what_was_sent_again_is_due_by_its_new_term_alone() {
     for gone in old {
         assert!(!views.deadlines().is_there(&gone).unwrap());
     }
+}
+
+fn days(days: i64) -> TimeDelta {
+    TimeDelta::days(days)
+}
+
+/// What is due within so many days from the beginning.
+async fn due_after(views: &Views, begin: Timestamp, after: TimeDelta) -> Vec<Ends> {
+    let mut ends = due(views, begin + after).await;
+    ends.sort_by_key(|ends| format!("{ends:?}"));
+    ends
+}
+
+#[tokio::test]
+async fn r16_links_of_a_user_end_by_their_term_unless_they_are_used() {
+    let mut directory = Directory::with_account().await;
+    let views = directory.views().await;
+    let begin = directory.clock.now();
+    for n in 1..=4 {
+        let issued = WelcomeIssued {
+            issue: 1,
+            token_digest: digest(n, 1),
+            validity_days: ValidityDays::parse(7).unwrap(),
+            by_mail: false,
+        };
+        let reset = PasswordResetRequested {
+            issue: 1,
+            token_digest: digest(n, 9),
+            valid_minutes: 60,
+            by_mail: false,
+        };
+        let events = vec![person(n).into(), issued.into(), reset.into()];
+        directory
+            .commit(&acme(), vec![to_user(user_id(n), events)])
+            .await;
+    }
+    let soon = due_after(&views, begin, TimeDelta::minutes(61)).await;
+    assert_eq!(soon, [1, 2, 3, 4].map(|n| Ends::PasswordReset(user_id(n))));
+    let completed = WelcomeCompleted {
+        password: PasswordState::Set,
+    };
+    for (n, end) in [
+        (1, vec![completed.into()]),
+        (
+            2,
+            vec![
+                WelcomeExpired { issue: 1 }.into(),
+                PasswordResetExpired { issue: 1 }.into(),
+            ],
+        ),
+        (3, vec![UserDeleted {}.into()]),
+        (4, vec![PasswordResetCompleted {}.into()]),
+    ] {
+        directory
+            .commit(&acme(), vec![to_user(user_id(n), end)])
+            .await;
+    }
+    assert_eq!(
+        due_after(&views, begin, days(8)).await,
+        [Ends::Welcome(user_id(4))]
+    );
+}
+
+#[tokio::test]
+async fn r21_a_password_ends_by_the_age_that_the_account_sets() {
+    let mut directory = Directory::with_account().await;
+    let views = directory.views().await;
+    let begin = directory.clock.now();
+    for n in 1..=3 {
+        directory
+            .commit(&acme(), vec![to_user(user_id(n), vec![person(n).into()])])
+            .await;
+    }
+    assert_eq!(due_after(&views, begin, days(9999)).await, []);
+    let limit = |days: u32| PasswordMaxAgeChanged {
+        days: Some(PasswordMaxAge::parse(days).unwrap()),
+    };
+    directory
+        .commit(&acme(), vec![to_account(&acme(), vec![limit(90).into()])])
+        .await;
+    let password = |n| Ends::Password(user_id(n));
+    assert_eq!(due_after(&views, begin, days(89)).await, []);
+    assert_eq!(
+        due_after(&views, begin, days(91)).await,
+        [1, 2, 3].map(password)
+    );
+    directory.clock.advance(10 * DAY);
+    let once = PasswordSet { one_time: true };
+    for (n, event) in [
+        (1, PasswordChanged {}.into()),
+        (2, once.into()),
+        (3, PasswordExpired {}.into()),
+    ] {
+        directory
+            .commit(&acme(), vec![to_user(user_id(n), vec![event])])
+            .await;
+    }
+    assert_eq!(due_after(&views, begin, days(91)).await, []);
+    assert_eq!(due_after(&views, begin, days(101)).await, [password(1)]);
+    directory
+        .commit(&acme(), vec![to_account(&acme(), vec![limit(5).into()])])
+        .await;
+    assert_eq!(due_after(&views, begin, days(16)).await, [password(1)]);
+    let none = PasswordMaxAgeChanged { days: None };
+    directory
+        .commit(&acme(), vec![to_account(&acme(), vec![none.into()])])
+        .await;
+    assert_eq!(due_after(&views, begin, days(9999)).await, []);
+}
+
+#[tokio::test]
+async fn r14_a_lock_of_the_system_ends_after_the_time_that_the_account_sets() {
+    let mut directory = Directory::with_account().await;
+    let views = directory.views().await;
+    let begin = directory.clock.now();
+    let lasting = LockDurationChanged {
+        seconds: Some(LockDuration::parse(3600).unwrap()),
+    };
+    directory
+        .commit(&acme(), vec![to_account(&acme(), vec![lasting.into()])])
+        .await;
+    for n in 1..=3 {
+        let locked = vec![person(n).into(), UserAutoLocked { by_mail: false }.into()];
+        directory
+            .commit(&acme(), vec![to_user(user_id(n), locked)])
+            .await;
+    }
+    let lock = |n| Ends::Lock(user_id(n));
+    assert_eq!(due_after(&views, begin, TimeDelta::minutes(59)).await, []);
+    assert_eq!(
+        due_after(&views, begin, TimeDelta::minutes(61)).await,
+        [1, 2, 3].map(lock)
+    );
+    for (n, event) in [(1, UserUnlocked {}.into()), (2, UserLockExpired {}.into())] {
+        directory
+            .commit(&acme(), vec![to_user(user_id(n), vec![event])])
+            .await;
+    }
+    assert_eq!(
+        due_after(&views, begin, TimeDelta::minutes(61)).await,
+        [lock(3)]
+    );
 }

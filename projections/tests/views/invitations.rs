@@ -107,6 +107,7 @@ async fn r46_only_the_token_sent_last_is_known() {
     let days = ValidityDays::parse(3).unwrap();
     let resent = InvitationResent {
         issue: 2,
+        by_mail: false,
         token_digest: digest(1, 2),
         validity_days: days,
     };

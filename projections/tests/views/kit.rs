@@ -11,6 +11,7 @@ use rollbook_aggregates::account::{
 use rollbook_aggregates::domain::{EventSet, Personal, Recorded};
 use rollbook_aggregates::invitation::{InvitationEvent, UserInvited};
 use rollbook_aggregates::invoice::{Invoice, InvoiceEvent};
+use rollbook_aggregates::mail::MailEvent;
 use rollbook_aggregates::signin::{SignInEvent, SignedIn};
 use rollbook_aggregates::user::{
     Allegiances, LinkedCompany, PasswordState, UserCompaniesAdded, UserCreated, UserEvent,
@@ -18,8 +19,8 @@ use rollbook_aggregates::user::{
 };
 use rollbook_aggregates::values::{
     AccountId, AccountTitle, Allegiance, CompanyId, CompanyTitle, DimensionName, DimensionValue,
-    EmailAddress, InvitationId, InvoiceId, Login, PersonName, RoleName, RoleTitle, Signature,
-    TokenDigest, UserId, UserType, ValidityDays,
+    EmailAddress, InvitationId, InvoiceId, Login, MailId, PersonName, RoleName, RoleTitle,
+    Signature, TokenDigest, UserId, UserType, ValidityDays,
 };
 use rollbook_eventstore::{
     Append, Clock, Log, MasterKey, Metadata, NewEvent, ReadQuery, StreamAppend, StreamId, sqlite,
@@ -107,6 +108,10 @@ pub fn to_access(key: &AccessKey, events: Vec<AccessEvent>) -> Happening {
 
 pub fn to_invitation(invitation: InvitationId, events: Vec<InvitationEvent>) -> Happening {
     Happening::of("invitation", &invitation, events)
+}
+
+pub fn to_mail(mail: MailId, events: Vec<MailEvent>) -> Happening {
+    Happening::of("mail", &mail, events)
 }
 
 pub fn to_invoice(
@@ -386,6 +391,7 @@ pub fn invited(n: u64, address: &str) -> UserInvited {
         permissions: [].into(),
         companies: [company_id(1)].into(),
         issue: 1,
+        by_mail: false,
         token_digest: digest(n, 1),
         validity_days: ValidityDays::parse(7).unwrap(),
     }

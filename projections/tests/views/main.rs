@@ -11,6 +11,7 @@ mod invitations;
 mod involvements;
 mod kit;
 mod lists;
+mod mails;
 mod rebuilding;
 mod routing;
 mod searches;

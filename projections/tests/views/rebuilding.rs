@@ -174,6 +174,7 @@ impl Story {
                     let validity_days = ValidityDays::default();
                     let resent = InvitationResent {
                         issue: *issue,
+                        by_mail: false,
                         token_digest,
                         validity_days,
                     };

@@ -38,6 +38,7 @@ impl Office {
             token_keys: Vec::new(),
             tls: None,
             allow_plaintext: false,
+            mail: None,
             clock: Clock::system(),
         };
         let office = Self {
@@ -413,8 +414,14 @@ async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_l
         )
         .await;
     office
-        .all("operator", "operations projections\noperations log --json")
+        .all("operator", "operations projections\noperations log --json\noperations dead-letters\noperations dead-letters --json")
         .await;
+    let retry = "operations retry-dead-letter 0190a1b2-0000-7000-8000-000000000001";
+    let retried = office.types("operator", retry).await.unwrap_err();
+    assert!(
+        retried.to_string().contains("DEAD_LETTER_NOT_FOUND"),
+        "{retried}"
+    );
     let followed = office.types("service", "operations log").await.unwrap_err();
     assert!(followed.to_string().contains("NOT_ALLOWED"), "{followed}");
     office.running.shutdown().await.unwrap();

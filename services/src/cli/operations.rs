@@ -1,18 +1,21 @@
-//! `rollbook operations`: how the log and the views are.
+//! `rollbook operations`: how the log, the views and the mail are.
 
 use clap::{Args, Subcommand};
 use rollbook_proto::v1::{
-    GetLogStatusRequest, GetLogStatusResponse, ListProjectionsRequest, ListProjectionsResponse,
-    ProjectionState,
+    DeadLetter, GetLogStatusRequest, GetLogStatusResponse, ListDeadLettersRequest,
+    ListDeadLettersResponse, ListProjectionsRequest, ListProjectionsResponse, ProjectionState,
+    RetryDeadLetterRequest,
 };
 
 use super::{
-    client::{Client, ClientFlags},
+    client::{Client, ClientFlags, CommandFlags, commit},
     output::{plain, properties, table, time},
+    pages::{Page, more, read_pages},
     problem::Problem,
+    views::committed,
 };
 
-/// The log and the views of a service.
+/// The log, the views and the mail of a service.
 #[derive(Args, Debug)]
 pub struct OperationsArgs {
     #[command(flatten)]
@@ -27,6 +30,10 @@ enum OperationsCommand {
     Projections,
     /// Show how the log is
     Log,
+    /// List the mail that could not be sent
+    DeadLetters(DeadLetters),
+    /// Have a mail that could not be sent tried again; --account names its account
+    RetryDeadLetter(RetryDeadLetter),
 }
 
 /// Runs a command about the service.
@@ -49,7 +56,92 @@ pub async fn run(args: OperationsArgs) -> Result<(), Problem> {
                 .into_inner();
             client.output.show(&answer, || log(&answer))
         }
+        OperationsCommand::DeadLetters(list) => list.run(&client).await,
+        OperationsCommand::RetryDeadLetter(retry) => retry.run(&client).await,
     }
+}
+
+#[derive(Args, Debug)]
+struct DeadLetters {
+    /// How many at most; 0: all
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u64,
+}
+
+impl DeadLetters {
+    async fn run(self, client: &Client) -> Result<(), Problem> {
+        let rows = read_pages(self.limit, "dead letters", async |page_size, page_token| {
+            let request = ListDeadLettersRequest {
+                page_size,
+                page_token,
+                read: None,
+            };
+            let page = client.operations().list_dead_letters(request).await?;
+            let page = page.into_inner();
+            Ok(Page {
+                rows: page.dead_letters,
+                next: page.next_page_token,
+            })
+        });
+        let rows = rows.await?;
+        let more = more(&rows);
+        let answer = ListDeadLettersResponse {
+            dead_letters: rows.rows,
+            next_page_token: rows.next,
+        };
+        client
+            .output
+            .show(&answer, || dead_letters(&answer.dead_letters) + more)
+    }
+}
+
+#[derive(Args, Debug)]
+struct RetryDeadLetter {
+    /// The id of the mail
+    mail: String,
+    #[command(flatten)]
+    command: CommandFlags,
+}
+
+impl RetryDeadLetter {
+    async fn run(self, client: &Client) -> Result<(), Problem> {
+        let command = self.command.options();
+        let id = command.request_id.clone();
+        let request = RetryDeadLetterRequest {
+            account_id: client.account()?,
+            mail_id: self.mail,
+            command: Some(command),
+        };
+        let answer = commit(&id, client.operations().retry_dead_letter(request)).await?;
+        client.output.show(&answer, || {
+            let dead = dead_letters(answer.dead_letter.as_slice());
+            format!("{dead}\n{}", committed(answer.revision, answer.position))
+        })
+    }
+}
+
+fn dead_letters(letters: &[DeadLetter]) -> String {
+    let mut table = table([
+        "mail", "account", "kind", "for", "state", "tries", "failure", "at",
+    ]);
+    for letter in letters {
+        let failure = plain(letter.failure().as_str_name(), "MAIL_FAILURE_");
+        let failure = match letter.smtp_code {
+            0 => failure,
+            code => format!("{failure} ({code})"),
+        };
+        table.add_row([
+            letter.mail_id.clone(),
+            letter.account_id.clone(),
+            plain(letter.kind().as_str_name(), "MAIL_KIND_"),
+            format!("{}{}", letter.user_id, letter.invitation_id),
+            plain(letter.state().as_str_name(), "MAIL_STATE_"),
+            letter.attempts.to_string(),
+            failure,
+            time(letter.failed_at.as_ref()),
+        ]);
+    }
+    table.to_string()
 }
 
 fn projections(answer: &ListProjectionsResponse) -> String {

@@ -240,6 +240,9 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
             Some("leave the password out: this account keeps passwords elsewhere")
         }
         R::UserNotFound => Some("`rollbook user list` shows the users"),
+        R::DeadLetterNotFound => {
+            Some("`rollbook operations dead-letters` shows what could not be sent")
+        }
         R::SignatureTaken => Some("choose another signature; one stays reserved for ever"),
         R::EmailTaken | R::AddressIsUser => {
             Some("choose another address, or find its user: `rollbook user get ADDRESS`")

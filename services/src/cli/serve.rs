@@ -92,6 +92,7 @@ fn options(settings: &Settings) -> Result<Options, Problem> {
         token_keys: settings.token_keys()?,
         tls,
         allow_plaintext: settings.allow_plaintext,
+        mail: settings.mail()?,
         clock: Clock::system(),
     })
 }

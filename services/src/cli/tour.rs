@@ -77,6 +77,7 @@ fn options(listen: SocketAddr, data_dir: PathBuf) -> Options {
         token_keys: Vec::new(),
         tls: None,
         allow_plaintext: false,
+        mail: None,
         clock: Clock::system(),
     }
 }

@@ -36,7 +36,7 @@ pub struct InviteMany {
 }
 
 impl InviteMany {
-    /// The command for one of the addresses.
+    /// The command for one of the addresses, whose link its caller is told.
     #[must_use]
     pub fn invite(
         &self,
@@ -53,6 +53,7 @@ impl InviteMany {
             permissions: self.permissions.clone(),
             companies: self.companies.clone(),
             token_digest,
+            by_mail: false,
             replaces,
         }
     }

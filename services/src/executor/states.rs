@@ -8,6 +8,7 @@ use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::{Claimant, Recorded, Timestamp};
 use rollbook_aggregates::invitation::Invitation;
 use rollbook_aggregates::invoice::Invoice;
+use rollbook_aggregates::mail::Mail;
 use rollbook_aggregates::user::{Person, User};
 use rollbook_aggregates::values::{AccountId, UserId};
 use rollbook_eventstore::{Guards, NewEvent, Repository, StreamAppend, StreamId};
@@ -68,6 +69,7 @@ pub struct States {
     accesses: BTreeMap<String, Staged<Access>>,
     invitations: BTreeMap<String, Staged<Invitation>>,
     invoices: BTreeMap<String, Staged<Invoice>>,
+    mails: BTreeMap<String, Staged<Mail>>,
 }
 
 macro_rules! stored {
@@ -123,6 +125,7 @@ stored! {
     Access in accesses of Access::account_id,
     Invitation in invitations of |invitation| Some(&invitation.offer()?.account_id),
     Invoice in invoices of Invoice::account_id,
+    Mail in mails of Mail::account_id,
 }
 
 impl States {

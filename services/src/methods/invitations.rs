@@ -36,20 +36,36 @@ impl Directory {
         done: &Done<T>,
         outcome: &InvitationOutcome,
     ) -> Outcome<pb::Invitation> {
-        let id = outcome.invitation.to_string();
-        let revision = outcome.revision;
-        let invitation = match done.states.get::<Invitation>(&id) {
-            Some((invitation, _)) => Arc::clone(invitation),
-            None => self.executor().at::<Invitation>(&id, revision).await?,
-        };
+        let invitation = self.invitation_after(done, outcome).await?;
         let now = self.executor().clock.now();
-        Ok(invitation_from_state(&invitation, revision, now))
+        Ok(invitation_from_state(&invitation, outcome.revision, now))
     }
 
-    /// The text of an invitation's token, as it was sent the `issue`th time.
-    fn invitation_token(&self, invitation: InvitationId, issue: u32) -> String {
-        let secret = tokens::invitation(self.log(), invitation, issue);
-        tokens::text(invitation.as_uuid(), &secret)
+    /// An invitation that a command left.
+    async fn invitation_after<T>(
+        &self,
+        done: &Done<T>,
+        outcome: &InvitationOutcome,
+    ) -> Outcome<Arc<Invitation>> {
+        let id = outcome.invitation.to_string();
+        match done.states.get::<Invitation>(&id) {
+            Some((invitation, _)) => Ok(Arc::clone(invitation)),
+            None => self.executor().at(&id, outcome.revision).await,
+        }
+    }
+
+    /// The token of an invitation as a command left it; nothing where it goes by mail.
+    async fn invitation_token<T>(
+        &self,
+        done: &Done<T>,
+        outcome: &InvitationOutcome,
+    ) -> Outcome<String> {
+        let invitation = self.invitation_after(done, outcome).await?;
+        let offer = invitation.offer().filter(|offer| !offer.by_mail);
+        Ok(offer.map_or_else(String::new, |offer| {
+            let secret = tokens::invitation(self.log(), offer.invitation_id, offer.issue);
+            tokens::text(offer.invitation_id.as_uuid(), &secret)
+        }))
     }
 
     async fn invite(
@@ -72,7 +88,7 @@ impl Directory {
                 InviteOutcome::Refused(reason) => Wire::RefusedReason(reason.clone()),
                 InviteOutcome::Invited(invited) => Wire::Invited(pb::Invited {
                     invitation: Some(self.invitation_of(&done, invited).await?),
-                    token: self.invitation_token(invited.invitation, 1),
+                    token: self.invitation_token(&done, invited).await?,
                 }),
             };
             results.push(pb::InviteResult {
@@ -103,7 +119,7 @@ impl Directory {
             .await?;
         let invitation = self.invitation_of(&done, &done.outcome).await?;
         Ok(pb::ResendInvitationResponse {
-            token: self.invitation_token(to.invitation, invitation.issue),
+            token: self.invitation_token(&done, &done.outcome).await?,
             invitation: Some(invitation),
             revision: done.outcome.revision,
             position: done.position,

@@ -1,13 +1,76 @@
 //! `OperationsService`.
 
+use std::sync::Arc;
+
+use rollbook_aggregates::mail::Mail;
 use rollbook_projections::ViewState;
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::operations_service_server::OperationsService;
 use tonic::{Request, Response, Status};
 
-use super::Directory;
-use crate::convert::wire_time;
-use crate::failure::Failure;
+use super::{Arrived, Directory, order};
+use crate::convert::{
+    Fields, ToMail, dead_letter_from_row, dead_letter_from_state, freshness, wire_time,
+};
+use crate::failure::{Failure, Outcome};
+use crate::gate::Call;
+use crate::page;
+use crate::plans::OnMail;
+
+impl Directory {
+    async fn page_of_dead_letters(
+        &self,
+        request: Request<pb::ListDeadLettersRequest>,
+    ) -> Outcome<pb::ListDeadLettersResponse> {
+        let call = Call::of(&request)?;
+        let pb::ListDeadLettersRequest {
+            page_size,
+            page_token,
+            read,
+        } = request.into_inner();
+        let mut fields = Fields::default();
+        let limit = fields.checked("page_size", page::size(page_size));
+        let (limit,) = fields.finish((limit,))?;
+        let query = b"ListDeadLetters";
+        let after = self.pages().read(query, &page_token)?;
+        let mails = self.views().mails();
+        mails.fresh(freshness(read), call.wait_until()).await?;
+        let page = mails.dead(after, limit).await?;
+        Ok(pb::ListDeadLettersResponse {
+            next_page_token: self.pages().write(query, page.next.as_ref()),
+            dead_letters: page.rows.iter().map(dead_letter_from_row).collect(),
+        })
+    }
+
+    async fn retry(
+        &self,
+        request: Request<pb::RetryDeadLetterRequest>,
+    ) -> Outcome<pb::RetryDeadLetterResponse> {
+        let Arrived {
+            call,
+            message,
+            digest,
+        } = self.arrive(request).await?;
+        let to = ToMail::try_from(message)?;
+        let order = order(call, digest, to.account, to.options);
+        let plan = OnMail {
+            mail: to.mail,
+            command: to.command,
+        };
+        let done = self.executor().run(&order, &plan).await?;
+        let id = to.mail.to_string();
+        let revision = done.outcome.revision;
+        let mail = match done.states.get::<Mail>(&id) {
+            Some((mail, _)) => Arc::clone(mail),
+            None => self.executor().at::<Mail>(&id, revision).await?,
+        };
+        Ok(pb::RetryDeadLetterResponse {
+            dead_letter: dead_letter_from_state(&mail),
+            revision,
+            position: done.position,
+        })
+    }
+}
 
 #[tonic::async_trait]
 impl OperationsService for Directory {
@@ -53,5 +116,19 @@ impl OperationsService for Directory {
             last_recorded_at: status.last_recorded_at.map(wire_time),
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
+    }
+
+    async fn list_dead_letters(
+        &self,
+        request: Request<pb::ListDeadLettersRequest>,
+    ) -> Result<Response<pb::ListDeadLettersResponse>, Status> {
+        Ok(Response::new(self.page_of_dead_letters(request).await?))
+    }
+
+    async fn retry_dead_letter(
+        &self,
+        request: Request<pb::RetryDeadLetterRequest>,
+    ) -> Result<Response<pb::RetryDeadLetterResponse>, Status> {
+        Ok(Response::new(self.retry(request).await?))
     }
 }

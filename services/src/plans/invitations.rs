@@ -83,7 +83,8 @@ impl InvitePlan {
         let digest = tokens::invitation(&unit.executor().log, invitation, 1).digest();
         let id = invitation.to_string();
         unit.make::<Invitation>(&id);
-        let invite = self.0.invite(email, invitation, digest, replaces);
+        let mut invite = self.0.invite(email, invitation, digest, replaces);
+        invite.by_mail = unit.executor().mail;
         unit.decide(&id, invite).await?;
         Ok(InviteOutcome::Invited(InvitationOutcome {
             invitation,
@@ -116,6 +117,7 @@ impl Plan for ResendPlan {
         let next = tokens::invitation(&unit.executor().log, self.0, issue.saturating_add(1));
         let resend = ResendInvitation {
             token_digest: next.digest(),
+            by_mail: unit.executor().mail,
         };
         unit.decide(&self.0.to_string(), resend).await?;
         Ok(outcome(unit, self.0))

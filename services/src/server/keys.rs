@@ -108,6 +108,7 @@ mod tests {
             token_keys: Vec::new(),
             tls: None,
             allow_plaintext: false,
+            mail: None,
             clock: Clock::system(),
         }
     }

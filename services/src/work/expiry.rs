@@ -9,13 +9,14 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::invitation::ExpireInvitation;
+use rollbook_aggregates::user::{ExpireLock, ExpirePassword, ExpirePasswordReset, ExpireWelcome};
 use rollbook_projections::{Deadline, Deadlines, Ends, Freshness};
 use tokio_util::sync::CancellationToken;
 
 use super::Task;
-use crate::executor::{Executor, Order};
+use crate::executor::{Executor, Order, Plan};
 use crate::failure::Outcome;
-use crate::plans::OnInvitation;
+use crate::plans::{OnInvitation, OnUser};
 
 /// How many deadlines are read at a time.
 const PAGE: u32 = 256;
@@ -118,19 +119,40 @@ impl Expiry {
     /// Ends one; answers the position that has it.
     async fn end(&self, deadline: &Deadline) -> u64 {
         let order = Order::of_the_service(deadline.account_id.clone(), &self.executor.clock);
+        let issue = deadline.issue;
         let position = match deadline.ends {
             Ends::Invitation(invitation) => {
+                let command = ExpireInvitation;
                 let plan = OnInvitation {
                     invitation,
-                    command: ExpireInvitation,
+                    command,
                 };
-                let done = self.executor.run(&order, &plan).await;
-                done.map(|done| done.position)
+                self.position(&order, plan).await
+            }
+            Ends::Welcome(user) => {
+                let command = ExpireWelcome { issue };
+                self.position(&order, OnUser { user, command }).await
+            }
+            Ends::PasswordReset(user) => {
+                let command = ExpirePasswordReset { issue };
+                self.position(&order, OnUser { user, command }).await
+            }
+            Ends::Password(user) => {
+                let command = ExpirePassword;
+                self.position(&order, OnUser { user, command }).await
+            }
+            Ends::Lock(user) => {
+                let command = ExpireLock;
+                self.position(&order, OnUser { user, command }).await
             }
         };
         position.unwrap_or_else(|failure| {
             tracing::warn!(?deadline, %failure, "an expiry is not recorded yet");
             0
         })
+    }
+
+    async fn position(&self, order: &Order, plan: impl Plan) -> Outcome<u64> {
+        Ok(self.executor.run(order, &plan).await?.position)
     }
 }

@@ -10,6 +10,7 @@ use rollbook_aggregates::account::AccountCommand;
 use rollbook_aggregates::domain::Reason;
 use rollbook_aggregates::invitation::InvitationCommand;
 use rollbook_aggregates::invoice::InvoiceCommand;
+use rollbook_aggregates::mail::MailCommand;
 use rollbook_aggregates::user::UserCommand;
 use rollbook_services::access;
 use rollbook_tests::{contract, pb};
@@ -111,6 +112,7 @@ fn every_command_of_the_contract_is_a_command_of_the_domain() {
         AccessCommand::NAMES,
         InvitationCommand::NAMES,
         InvoiceCommand::NAMES,
+        MailCommand::NAMES,
     ]
     .into_iter()
     .flatten()

@@ -22,8 +22,9 @@ stories! {
 }
 
 /// Where an empty message asks for something: nothing narrows it, or nothing need be said.
-const EMPTY_IS_LEGAL: [&str; 5] = [
+const EMPTY_IS_LEGAL: [&str; 6] = [
     "ListAccounts",
+    "ListDeadLetters",
     "ListEvents",
     "ListProjections",
     "GetLogStatus",

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use rollbook_tests::directory::Views;
+use rollbook_tests::people::{PASSWORD, person};
 use rollbook_tests::{Answer as _, Directory, Home, Tenant, ask, pb, stories};
 
 stories! {
     r45_an_expired_invitation_is_recorded_without_anybody_asking,
     r45_an_invitation_that_was_sent_again_expires_by_its_new_term,
+    r16_a_welcome_link_that_nobody_followed_ends_by_itself,
+    r21_a_password_becomes_too_old_by_itself,
 }
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -89,6 +92,55 @@ async fn r45_an_invitation_that_was_sent_again_expires_by_its_new_term(directory
     directory.clock.advance(WEEK / 2);
     let ended = directory.told("InvitationExpired", 2).await;
     assert_eq!(ended[1].stream, format!("invitation-{invitation_id}"));
+}
+
+async fn r16_a_welcome_link_that_nobody_followed_ends_by_itself(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let user = pb::NewUser {
+        welcome: true,
+        ..person("ANNA")
+    };
+    let anna = acme.create_user(user).await;
+    directory.clock.advance(WEEK);
+    let ended = directory.told("WelcomeExpired", 1).await;
+    assert_eq!(ended[0].stream, format!("user-{}", anna.user_id));
+    assert_eq!(ended[0].actor, "system");
+}
+
+async fn r21_a_password_becomes_too_old_by_itself(directory: &Directory) {
+    let acme = Tenant::with_passwords(directory, "acme").await;
+    let user = pb::NewUser {
+        password: PASSWORD.to_owned(),
+        ..person("ANNA")
+    };
+    let anna = acme.create_user(user).await;
+    directory.clock.advance(WEEK);
+    let settings = pb::AccountSettings {
+        password_max_age_days: 10,
+        ..Default::default()
+    };
+    let paths = vec!["settings.password_max_age_days".to_owned()];
+    let update = ask!(
+        acme,
+        UpdateAccountSettingsRequest {
+            settings,
+            update_mask: prost_types::FieldMask { paths },
+        }
+    );
+    let mut accounts = acme.operator.accounts();
+    accounts.update_account_settings(update).await.answer();
+    directory.clock.advance(WEEK);
+    // The administrator's, too.
+    let ended = directory.told("PasswordExpired", 2).await;
+    let of_anna = format!("user-{}", anna.user_id);
+    assert!(
+        ended.iter().any(|event| event.stream == of_anna),
+        "{ended:?}"
+    );
+    assert_eq!(
+        acme.get(&anna.user_id).await.status(),
+        pb::UserStatus::AwaitingNewPassword
+    );
 }
 
 /// What ended while nobody served is recorded when somebody does again.

@@ -25,6 +25,7 @@ mod imports;
 mod invitations;
 mod involvements;
 mod long_lives;
+mod mail;
 mod model;
 mod operations;
 mod permissions;

@@ -31,6 +31,7 @@ async fn r56_views_follow_the_log(directory: &Directory) {
         "deadlines",
         "invitations",
         "involvements",
+        "mails",
         "supervisors",
         "users",
     ] {

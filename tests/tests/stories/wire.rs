@@ -258,6 +258,7 @@ async fn start(
         token_keys: Vec::new(),
         tls,
         allow_plaintext,
+        mail: None,
         clock: Clock::system(),
     })
     .await

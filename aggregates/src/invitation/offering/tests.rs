@@ -87,6 +87,7 @@ fn r45_the_accounts_validity_is_the_invitations() {
 fn r46_resending_gives_a_new_token_and_a_new_validity() {
     let resent = InvitationResent {
         issue: 2,
+        by_mail: false,
         token_digest: TOKEN_2,
         validity_days: days(7),
     };
@@ -96,6 +97,7 @@ fn r46_resending_gives_a_new_token_and_a_new_validity() {
         .when(
             admin(),
             ResendInvitation {
+                by_mail: false,
                 token_digest: TOKEN_2,
             },
         )
@@ -113,6 +115,7 @@ fn r45_resending_what_has_expired_records_the_expiry() {
         .when(
             admin(),
             ResendInvitation {
+                by_mail: false,
                 token_digest: TOKEN_2,
             },
         )
@@ -132,6 +135,7 @@ fn r46_what_has_ended_is_not_sent_again() {
             .when(
                 admin(),
                 ResendInvitation {
+                    by_mail: false,
                     token_digest: TOKEN_2,
                 },
             )
