@@ -19,11 +19,11 @@ use crate::user::{
     ActivateUser, AddUserCompanies, ChangePassword, CompanyProperties, CompletePasswordReset,
     CompleteWelcome, CopiedProperties, CopyUserCompany, DeactivateUser, DeleteUser, ExpireLock,
     ExpirePassword, ExpirePasswordReset, Link, LinkFlowTemplate, LockUser, PasswordState,
-    RemoveUserCompanies, ReportInvoiceDequeued, ReportInvoiceQueued, ReportInvoiceReviewed,
-    ReportMfaEnrolled, RequestPasswordReset, ResendWelcome, ResetMfa, RetractInvoiceReview,
-    ReviewKind, RevokeSessions, SetMode, SetPassword, SetUserPermissions, SetUserRoles,
-    UnlinkFlowTemplate, UnlockUser, UpdateUser, UpdateUserCompany, User, UserCommand, UserError,
-    UserEvent,
+    RemoveUserCompanies, ReplaceSupervisor, ReportInvoiceDequeued, ReportInvoiceQueued,
+    ReportInvoiceReviewed, ReportMfaEnrolled, RequestPasswordReset, ResendWelcome, ResetMfa,
+    RetractInvoiceReview, ReviewKind, RevokeSessions, SetMode, SetPassword, SetUserPermissions,
+    SetUserRoles, UnlinkFlowTemplate, UnlockUser, UpdateUser, UpdateUserCompany, User, UserCommand,
+    UserError, UserEvent,
 };
 use crate::values::{Allegiance, CompanyId, FlowTemplateId, UserId, UserType};
 
@@ -171,6 +171,18 @@ fn copy() -> impl Strategy<Value = UserCommand> {
         })
 }
 
+fn replace() -> impl Strategy<Value = UserCommand> {
+    let companies = proptest::collection::btree_set(company(), 1..3);
+    (user(), user(), companies).prop_map(|(supervisor, replacement, companies)| {
+        ReplaceSupervisor {
+            supervisor,
+            replacement,
+            companies,
+        }
+        .into()
+    })
+}
+
 fn report() -> impl Strategy<Value = UserCommand> {
     let kind = proptest::sample::select(vec![ReviewKind::Reviewed, ReviewKind::Attested]);
     let flow = || FlowTemplateId::parse("FLOW-1").unwrap();
@@ -275,6 +287,7 @@ fn command(id: UserId) -> impl Strategy<Value = UserCommand> {
         }),
         3 => companies(),
         1 => copy(),
+        1 => replace(),
         3 => report(),
         4 => proptest::sample::select(vec![
             UserCommand::from(ActivateUser),

@@ -19,6 +19,7 @@ mod profile;
 mod refusals;
 mod sessions;
 mod status;
+mod supervision;
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,8 @@ pub use sessions::{
 pub use status::{Facets, Status};
 
 use crate::account::Settings;
+pub use supervision::{Handover, MissingCompany, ReplaceSupervisor, Succession};
+
 use crate::domain::{
     Context, Decide, Guards, Recorded, Surroundings, Timestamp, command_set, event_set,
 };
@@ -167,6 +170,7 @@ command_set! {
         RemoveUserCompanies,
         UpdateUserCompany,
         CopyUserCompany,
+        ReplaceSupervisor,
         // Involvements.
         ReportInvoiceQueued,
         ReportInvoiceDequeued,

@@ -50,6 +50,8 @@ pub(crate) trait Home: Send + Sync {
     fn streams<'a>(&'a self, streams: &'a [(StreamId, u64)]) -> Answer<'a, Vec<Vec<StoredEvent>>>;
     fn keys<'a>(&'a self, streams: &'a [StreamId]) -> Answer<'a, Vec<KeyState>>;
     fn holders<'a>(&'a self, claims: &'a [ClaimRow]) -> Answer<'a, Vec<Holders>>;
+    /// The first `limit` who hold each claim, ascending.
+    fn owners<'a>(&'a self, claims: &'a [ClaimRow], limit: u32) -> Answer<'a, Vec<Vec<String>>>;
     fn shared<'a>(&'a self, account_id: &'a str, kind: &'a str) -> Answer<'a, Holders>;
     fn side_row<'a>(&'a self, stream: &'a StreamId, kind: &'a str) -> Answer<'a, Option<Vec<u8>>>;
     /// A request that was committed, however long ago.

@@ -15,7 +15,7 @@ use crate::append::{
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::home::{Home, LogStatus, Stock};
-use crate::keys::LogKeys;
+use crate::keys::{ClaimRow, LogKeys};
 use crate::leadership::Leadership;
 use crate::sealer::{SealedAppend, Sealer, append_error};
 use crate::stream::StreamId;
@@ -159,11 +159,26 @@ impl Log {
     /// # Errors
     /// When the log cannot be read.
     pub async fn holders(&self, claims: &[Claim]) -> Result<Vec<Holders>, StoreError> {
-        let rows: Vec<_> = claims
-            .iter()
-            .map(|claim| self.inner.keys.claim_row(claim))
-            .collect();
+        let rows = self.rows(claims);
         self.inner.home.holders(&rows).await
+    }
+
+    /// Everybody who holds each claim, ascending, up to so many each.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn owners(
+        &self,
+        claims: &[Claim],
+        limit: u32,
+    ) -> Result<Vec<Vec<String>>, StoreError> {
+        let rows = self.rows(claims);
+        self.inner.home.owners(&rows, limit).await
+    }
+
+    fn rows(&self, claims: &[Claim]) -> Vec<ClaimRow> {
+        let row = |claim| self.inner.keys.claim_row(claim);
+        claims.iter().map(row).collect()
     }
 
     /// Who shares a key of this kind of claims with somebody else in the account.

@@ -63,6 +63,7 @@ access! {
         RemoveUserCompanies: [Administrator],
         UpdateUserCompany: [Administrator],
         CopyUserCompany: [Administrator],
+        ReplaceSupervisor: [Administrator],
         ImportUsers: [Administrator],
         WatchUsers: [Administrator, Service],
     }

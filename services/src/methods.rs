@@ -78,6 +78,7 @@ in_account! {
     DeactivateUserRequest LockUserRequest UnlockUserRequest SetUserRolesRequest
     SetUserPermissionsRequest AddUserCompaniesRequest RemoveUserCompaniesRequest
     UpdateUserCompanyRequest WatchUsersRequest CopyUserCompanyRequest
+    ReplaceSupervisorRequest
     InviteUsersRequest GetInvitationRequest ListInvitationsRequest ResendInvitationRequest
     DeleteInvitationRequest
     ReportInvoiceQueuedRequest ReportInvoiceDequeuedRequest ReportInvoiceReviewedRequest

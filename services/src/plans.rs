@@ -9,6 +9,7 @@ mod import;
 mod invitations;
 mod invoices;
 mod mails;
+mod supervisors;
 mod users;
 
 pub use accesses::{OnAccess, ReportOutcome, ReportPlan};
@@ -19,6 +20,7 @@ pub use invitations::{
 };
 pub use invoices::SettlePlan;
 pub use mails::OnMail;
+pub use supervisors::ReplaceSupervisorPlan;
 pub use users::{CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, OnUser, UserOutcome};
 
 use rollbook_aggregates::user::User;

@@ -509,6 +509,16 @@ impl World {
                 }
             )
             .encode_to_vec(),
+            "ReplaceSupervisor" => ask!(
+                t,
+                ReplaceSupervisorRequest {
+                    supervisor_id: &self.busy,
+                    replacement_id: user_id,
+                    company_id: &t.companies[0],
+                    missing_company: pb::MissingCompany::Leave,
+                }
+            )
+            .encode_to_vec(),
             "UpdateUserCompany" => ask!(
                 t,
                 UpdateUserCompanyRequest {

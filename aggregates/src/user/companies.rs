@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allegiances, SupervisorFault, UnfitSupervisor, User, UserAllegiancesSet, UserError, UserEvent,
-    UserPermissionsSet,
+    Allegiances, Person, SupervisorFault, UnfitSupervisor, User, UserAllegiancesSet, UserError,
+    UserEvent, UserPermissionsSet,
 };
 use crate::account::Account;
 use crate::domain::{Apply, Claim, Context, Decide, Decision, Holders, Reads, Requires, Timestamp};
@@ -221,19 +221,31 @@ pub(super) fn unfit(
     if supervisor == user {
         return None;
     }
-    let person = ctx.facts.user(supervisor).and_then(User::person);
-    let fault = match person {
-        Some(person) if Some(person.account_id()) != ctx.account.id() => SupervisorFault::NotFound,
-        Some(person) if !person.is_active() => SupervisorFault::Inactive,
-        Some(person) if !person.companies().contains_key(&company) => SupervisorFault::NotLinked,
-        Some(_) => return None,
-        None => SupervisorFault::NotFound,
+    let fault = match can_supervise(ctx, supervisor) {
+        Err(fault) => fault,
+        Ok(person) if !person.companies().contains_key(&company) => SupervisorFault::NotLinked,
+        Ok(_) => return None,
     };
     Some(UnfitSupervisor {
         supervisor,
-        company,
+        company: Some(company),
         fault,
     })
+}
+
+/// Whoever can be a supervisor of somebody, companies aside.
+pub(super) fn can_supervise<'a>(
+    ctx: &'a Context<'_>,
+    supervisor: UserId,
+) -> Result<&'a Person, SupervisorFault> {
+    match ctx.facts.user(supervisor).and_then(User::person) {
+        Some(person) if Some(person.account_id()) != ctx.account.id() => {
+            Err(SupervisorFault::NotFound)
+        }
+        Some(person) if !person.is_active() => Err(SupervisorFault::Inactive),
+        Some(person) => Ok(person),
+        None => Err(SupervisorFault::NotFound),
+    }
 }
 
 /// Links a user to companies; where it is linked already, nothing changes (R29).

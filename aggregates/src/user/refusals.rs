@@ -22,8 +22,8 @@ pub enum SupervisorFault {
 pub struct UnfitSupervisor {
     /// Who.
     pub supervisor: UserId,
-    /// Where.
-    pub company: CompanyId,
+    /// Where; none: anywhere.
+    pub company: Option<CompanyId>,
     /// Why not.
     pub fault: SupervisorFault,
 }
@@ -35,6 +35,10 @@ impl UnfitSupervisor {
             company,
             fault,
         } = self;
+        let place = company
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let (name, description) = match fault {
             SupervisorFault::NotFound => (
                 "SUPERVISOR_NOT_FOUND",
@@ -46,10 +50,14 @@ impl UnfitSupervisor {
             ),
             SupervisorFault::NotLinked => (
                 "SUPERVISOR_NOT_LINKED",
-                format!("user {supervisor} is not linked to company {company}"),
+                format!("user {supervisor} is not linked to company {place}"),
             ),
         };
-        Violation::new(name, format!("{company}/{supervisor}"), description)
+        let subject = match company {
+            Some(company) => format!("{company}/{supervisor}"),
+            None => supervisor.to_string(),
+        };
+        Violation::new(name, subject, description)
     }
 }
 

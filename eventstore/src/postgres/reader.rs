@@ -161,9 +161,6 @@ impl Home for PostgresHome {
 
     fn holders<'a>(&'a self, claims: &'a [ClaimRow]) -> Answer<'a, Vec<Holders>> {
         async move {
-            let column = |part: fn(&ClaimRow) -> &String| -> Vec<String> {
-                claims.iter().map(part).cloned().collect()
-            };
             let rows: Vec<(i64, Option<Vec<String>>)> = sqlx::query_as(
                 "SELECT c.count, c.owners
                  FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS q (account_id, kind, key, place)
@@ -173,9 +170,9 @@ impl Home for PostgresHome {
                      WHERE account_id = q.account_id AND kind = q.kind AND key = q.key) AS c
                  ORDER BY q.place",
             )
-            .bind(column(|row| &row.account_id))
-            .bind(column(|row| &row.kind))
-            .bind(column(|row| &row.key))
+            .bind(column(claims, |row| &row.account_id))
+            .bind(column(claims, |row| &row.kind))
+            .bind(column(claims, |row| &row.key))
             .fetch_all(&self.pool)
             .await?;
             Ok(rows
@@ -185,6 +182,33 @@ impl Home for PostgresHome {
                     owners: owners.unwrap_or_default(),
                 })
                 .collect())
+        }
+        .map(unavailable)
+        .boxed()
+    }
+
+    fn owners<'a>(&'a self, claims: &'a [ClaimRow], limit: u32) -> Answer<'a, Vec<Vec<String>>> {
+        async move {
+            let rows: Vec<Option<Vec<String>>> = sqlx::query_scalar(
+                "SELECT c.owners
+                 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS q (account_id, kind, key, place)
+                 CROSS JOIN LATERAL (
+                     SELECT array_agg(owner ORDER BY owner) AS owners
+                     FROM (
+                         SELECT owner
+                         FROM claims
+                         WHERE account_id = q.account_id AND kind = q.kind AND key = q.key
+                         ORDER BY owner
+                         LIMIT $4) AS first) AS c
+                 ORDER BY q.place",
+            )
+            .bind(column(claims, |row| &row.account_id))
+            .bind(column(claims, |row| &row.kind))
+            .bind(column(claims, |row| &row.key))
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+            Ok(rows.into_iter().map(Option::unwrap_or_default).collect())
         }
         .map(unavailable)
         .boxed()
@@ -332,6 +356,11 @@ fn stored(row: &PgRow) -> Result<StoredEvent, sqlx::Error> {
         metadata: row.try_get(12)?,
         wrapped: row.try_get(13)?,
     })
+}
+
+/// One part of each claim.
+fn column(claims: &[ClaimRow], part: fn(&ClaimRow) -> &String) -> Vec<String> {
+    claims.iter().map(part).cloned().collect()
 }
 
 /// The names of streams as two columns.

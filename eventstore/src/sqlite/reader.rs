@@ -187,6 +187,17 @@ ORDER BY e.sequence"
         })
     }
 
+    fn owners<'a>(&'a self, claims: &'a [ClaimRow], limit: u32) -> Answer<'a, Vec<Vec<String>>> {
+        let claims = claims.to_vec();
+        self.ask(move |connection| {
+            let transaction = connection.unchecked_transaction()?;
+            claims
+                .iter()
+                .map(|row| owners(&transaction, row, limit))
+                .collect()
+        })
+    }
+
     fn shared<'a>(&'a self, account_id: &'a str, kind: &'a str) -> Answer<'a, Holders> {
         let (account_id, kind) = (account_id.to_owned(), kind.to_owned());
         self.ask(move |connection| shared(connection, &account_id, &kind))
@@ -323,18 +334,24 @@ pub(super) fn key_state(
     })
 }
 
-pub(super) fn holders(connection: &Connection, row: &ClaimRow) -> rusqlite::Result<Holders> {
-    let claim = [&row.account_id, &row.kind, &row.key];
-    let owners: Vec<_> = connection
+fn owners(connection: &Connection, row: &ClaimRow, limit: u32) -> rusqlite::Result<Vec<String>> {
+    connection
         .prepare_cached(
             "SELECT owner
              FROM claims
              WHERE account_id = ?1 AND kind = ?2 AND key = ?3
              ORDER BY owner
-             LIMIT 100",
+             LIMIT ?4",
         )?
-        .query_map(claim, |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+        .query_map(params![row.account_id, row.kind, row.key, limit], |row| {
+            row.get(0)
+        })?
+        .collect()
+}
+
+pub(super) fn holders(connection: &Connection, row: &ClaimRow) -> rusqlite::Result<Holders> {
+    let claim = [&row.account_id, &row.kind, &row.key];
+    let owners = owners(connection, row, u32::try_from(NAMED).unwrap_or(u32::MAX))?;
     let count = if owners.len() < NAMED {
         owners.len() as u64
     } else {

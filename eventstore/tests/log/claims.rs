@@ -177,6 +177,12 @@ async fn the_first_hundred_of_many_holders_are_named(house: &House) {
         .unwrap();
     assert_eq!((holders.count, holders.owners.len()), (250, 100));
     assert_eq!((&*holders.owners[0], &*holders.owners[99]), ("000", "099"));
+    let [x, nobody] = ["x", "nobody"].map(|key| claim("k", key));
+    let all = log.owners(&[nobody, x], 1000).await.unwrap();
+    let everybody: Vec<_> = owners.iter().map(|held| held.owner.clone()).collect();
+    assert_eq!(all, [Vec::new(), everybody.clone()]);
+    let some = log.owners(&[claim("k", "x")], 200).await.unwrap();
+    assert_eq!(some, [everybody[..200].to_vec()]);
     let told = violated(&log, Requirement::Free(claim("k", "x")))
         .await
         .unwrap();

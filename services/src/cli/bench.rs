@@ -13,6 +13,7 @@ mod postgres;
 mod report;
 mod scratch;
 mod stock;
+mod supervisors;
 mod watch;
 
 /// Measures the service.
@@ -35,6 +36,8 @@ enum BenchCommand {
     LongLives(long_lives::LongLivesFlags),
     /// How long it takes until watchers are told that sessions ended
     Watch(watch::WatchFlags),
+    /// How long it takes to give 10,000 users another supervisor in one commit
+    Supervisors(supervisors::SupervisorsFlags),
 }
 
 /// Runs a measurement and prints its table.
@@ -44,6 +47,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Problem> {
         Some(BenchCommand::Import(flags)) => import::run(flags).await,
         Some(BenchCommand::LongLives(flags)) => long_lives::run(flags).await,
         Some(BenchCommand::Watch(flags)) => watch::run(flags).await,
+        Some(BenchCommand::Supervisors(flags)) => supervisors::run(flags).await,
         None => commands::run(args.commands).await,
     }
 }

@@ -104,6 +104,16 @@ choices! {
 }
 
 choices! {
+    /// What to do where a replacement lacks the company.
+    Missing => MissingCompany {
+        /// Change nothing
+        Refuse,
+        /// Change everybody else
+        Leave,
+    }
+}
+
+choices! {
     /// What of a user's properties in a company is copied.
     Copied => CopiedProperties {
         /// All of them

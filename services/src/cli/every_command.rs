@@ -173,6 +173,9 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
              user company BO South --no-coding --no-routing
              user copy-company BO North South
              user copy-company BO North South --what supervisor --json
+             user replace-supervisor ADA BO --company North --validate-only
+             user replace-supervisor ADA BO --missing-company leave --json
+             user replace-supervisor BO ADA
              user copy BO --signature EVE --first-name Eve --last-name Ek --email eve@acme.example --welcome --inactive
              user copy BO --signature FAY --first-name Fay --last-name Ek --email fay@acme.example --password-file {password} --type standard --validate-only --json
              user list --signature b* --first-name bo% --last-name *k --email *@acme.* --sort last-name

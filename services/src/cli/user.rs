@@ -18,6 +18,7 @@ mod import;
 mod links;
 mod profile;
 mod read;
+mod replace;
 mod sets;
 mod supervisors;
 mod watch;
@@ -82,6 +83,8 @@ enum UserCommand {
     Watch(watch::Watch),
     /// Make a user in other companies what it is in one
     CopyCompany(profile::CopyCompany),
+    /// Give everybody who has a supervisor another one
+    ReplaceSupervisor(replace::ReplaceSupervisor),
 }
 
 /// A command about one user that takes nothing else.
@@ -120,6 +123,7 @@ pub async fn run(args: UserArgs) -> Result<(), Problem> {
         UserCommand::Import(import) => import.run(&client).await,
         UserCommand::Watch(watch) => watch.run(&client).await,
         UserCommand::CopyCompany(copy) => copy.run(&client).await,
+        UserCommand::ReplaceSupervisor(replace) => replace.run(&client).await,
     }
 }
 

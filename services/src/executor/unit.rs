@@ -19,6 +19,9 @@ use super::{Executor, Order, access_id, rows};
 use crate::caller::Caller;
 use crate::failure::{Failure, Outcome};
 
+/// The most users that one command may change.
+const MOST_OWNERS: u32 = 50_000;
+
 type Refuses = Box<dyn Fn(&Holders) -> Option<Failure> + Send + Sync>;
 
 /// One unit of work.
@@ -106,6 +109,28 @@ impl<'a> Unit<'a> {
         Ok(hot.state)
     }
 
+    /// Loads many at once, so that each is there when it is asked for.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn load_all<A: Stored>(&mut self, ids: &[String]) -> Outcome<()> {
+        let staged = A::staged(&self.states);
+        let missing = ids.iter().map(String::as_str);
+        let missing: Vec<&str> = missing.filter(|id| !staged.contains_key(*id)).collect();
+        let repository = A::repository(self.executor);
+        let hot = if self.fresh {
+            repository.fresh_many(&missing).await?
+        } else {
+            repository.get_many(&missing).await?
+        };
+        for (id, hot) in missing.into_iter().zip(hot) {
+            self.rests_on_cache |= hot.cached;
+            let staged = Staged::new(hot.state, hot.revision);
+            A::staged_mut(&mut self.states).insert(id.to_owned(), staged);
+        }
+        Ok(())
+    }
+
     /// An aggregate that is about to be made under an id made just now, so that there is nothing to load.
     pub fn make<A: Stored>(&mut self, id: &str) {
         let staged = Staged::new(Arc::new(A::default()), 0);
@@ -159,6 +184,25 @@ impl<'a> Unit<'a> {
         let claims: Vec<_> = claims.iter().map(|c| rows::claim(account, c)).collect();
         let holders = self.executor.log.holders(&claims).await?;
         Ok(holders.iter().map(rows::holders).collect())
+    }
+
+    /// Everybody who holds these claims now, or why they are too many for one command. What matters of it must be required
+    /// of the commit.
+    ///
+    /// # Errors
+    /// `TOO_LARGE`, or that the log cannot be read.
+    pub async fn owners(&self, claims: &[Claim]) -> Outcome<Vec<Vec<String>>> {
+        let account = &self.order.account_id;
+        let claims: Vec<_> = claims.iter().map(|c| rows::claim(account, c)).collect();
+        let owners = self.executor.log.owners(&claims, MOST_OWNERS + 1).await?;
+        let count: usize = owners.iter().map(Vec::len).sum();
+        if count > MOST_OWNERS as usize {
+            return Err(Failure::new(
+                ErrorReason::TooLarge,
+                format!("more than {MOST_OWNERS} users would change in one commit"),
+            ));
+        }
+        Ok(owners)
     }
 
     /// Every access that a user has, or had, to other accounts than its own, with what is staged.
@@ -240,6 +284,17 @@ impl<'a> Unit<'a> {
         Ok(facts)
     }
 
+    /// What a decision may look at, beside the aggregate it is on.
+    #[must_use]
+    pub const fn context<'c>(&'c self, account: &'c Account, facts: &'c Facts) -> Context<'c> {
+        Context {
+            actor: &self.actor,
+            now: self.now,
+            account,
+            facts,
+        }
+    }
+
     /// Decides a command on an aggregate and stages what it leads to.
     ///
     /// # Errors
@@ -252,14 +307,8 @@ impl<'a> Unit<'a> {
         let account = self.load::<Account>(account_id).await?;
         let aggregate = self.load::<C::Aggregate>(id).await?;
         let facts = self.facts(command.reads(&account, &aggregate)).await?;
-        let ctx = Context {
-            actor: &self.actor,
-            now: self.now,
-            account: &account,
-            facts: &facts,
-        };
         let decision = command
-            .decide(&ctx, &aggregate)
+            .decide(&self.context(&account, &facts), &aggregate)
             .map_err(|error| Failure::refused(&error))?;
         let account_id = match &decision.after {
             Some(after) => after.account_of(),
@@ -280,11 +329,19 @@ impl<'a> Unit<'a> {
         Ok(())
     }
 
-    /// What a command requires is asked of its account, whatever the aggregate's is.
-    fn stage_requirements<A: Stored>(&mut self, requires: &[Requires]) {
+    /// What a command requires is asked of its account, whatever the aggregate's is. That the actor still may is required first
+    /// by each decision of a command, and asked once.
+    pub fn stage_requirements<A: Stored>(&mut self, requires: &[Requires]) {
         let account = &self.order.account_id;
         for requires in requires {
             let requirement = rows::requirement(account, requires);
+            if self
+                .require
+                .first()
+                .is_some_and(|(first, _)| *first == requirement)
+            {
+                continue;
+            }
             let requires = requires.clone();
             let refuses: Refuses = Box::new(move |holders| {
                 A::refusal_of(&requires, holders).map(|error| Failure::refused(&error))

@@ -8,7 +8,7 @@ mod watch;
 use rollbook_aggregates::domain::Decide;
 use rollbook_aggregates::user::{
     ActivateUser, AddUserCompanies, CopyUserCompany, DeactivateUser, DeleteUser, LockUser,
-    RemoveUserCompanies, SetUserPermissions, SetUserRoles, UnlockUser, UpdateUser,
+    RemoveUserCompanies, SetUserPermissions, SetUserRoles, Succession, UnlockUser, UpdateUser,
     UpdateUserCompany, User, UserError,
 };
 use rollbook_aggregates::values::UserId;
@@ -23,7 +23,9 @@ use crate::caller::Role;
 use crate::convert::{self, CopiedUser, ToUser};
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
-use crate::plans::{CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, OnUser};
+use crate::plans::{
+    CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, OnUser, ReplaceSupervisorPlan,
+};
 
 /// A user after a command on it.
 pub(super) struct Changed {
@@ -155,6 +157,34 @@ impl Directory {
             revision: done.outcome.revision,
             position: done.position,
             welcome_token: self.welcome_token(plan.create.new.welcome, done.outcome.user),
+        })
+    }
+
+    async fn replace(
+        &self,
+        request: Request<pb::ReplaceSupervisorRequest>,
+    ) -> Outcome<pb::ReplaceSupervisorResponse> {
+        let Arrived {
+            call,
+            message,
+            digest,
+        } = self.arrive(request).await?;
+        let to = ToUser::<Succession>::try_from(message)?;
+        let order = order(call, digest, to.account, to.options);
+        let plan = ReplaceSupervisorPlan(to.command);
+        let done = self.executor().run(&order, &plan).await?;
+        let left = done.outcome.left.iter();
+        Ok(pb::ReplaceSupervisorResponse {
+            user: Some(self.user_of(&done, &done.outcome.supervisor).await?),
+            revision: done.outcome.supervisor.revision,
+            position: done.position,
+            changed_count: done.outcome.changed,
+            not_changed: left
+                .map(|(company, users)| pb::UnchangedReports {
+                    company_id: company.to_string(),
+                    user_ids: users.iter().map(ToString::to_string).collect(),
+                })
+                .collect(),
         })
     }
 
@@ -365,6 +395,13 @@ impl UserService for Directory {
         request: Request<pb::CopyUserCompanyRequest>,
     ) -> Result<Response<pb::CopyUserCompanyResponse>, Status> {
         changed!(self, request, CopyUserCompany, CopyUserCompanyResponse)
+    }
+
+    async fn replace_supervisor(
+        &self,
+        request: Request<pb::ReplaceSupervisorRequest>,
+    ) -> Result<Response<pb::ReplaceSupervisorResponse>, Status> {
+        Ok(Response::new(self.replace(request).await?))
     }
 
     type ImportUsersStream = Answers<pb::ImportUsersResponse>;

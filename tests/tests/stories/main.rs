@@ -30,6 +30,7 @@ mod model;
 mod operations;
 mod permissions;
 mod races;
+mod replacements;
 mod routing;
 mod searches;
 mod status;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures::future::join_all;
-use rollbook_tests::people::{administrator, person};
+use rollbook_tests::people::{administrator, person, report_to};
 use rollbook_tests::{
     Answer as _, Caller, Code, Directory, Home, Refusal, Tenant, ask, pb, stories,
 };
@@ -17,6 +17,8 @@ stories! {
     r25_a_review_comes_first_and_blocks_or_second_and_is_refused,
     r48_of_two_hundred_accepts_of_one_invitation_one_succeeds,
     r39_every_reviewer_is_released_whatever_comes_at_the_same_moment,
+    r33_replacements_and_deletions_leave_nobody_with_a_supervisor_who_is_gone,
+    r5_email_becomes_the_login_or_a_second_user_gets_the_address,
 }
 
 /// Runs them all at once, each as a task of its own, and answers what became of each.
@@ -317,6 +319,140 @@ async fn r39_every_reviewer_is_released_whatever_comes_at_the_same_moment(direct
     }
 }
 
+/// A hundred replacements and deletions of supervisors at once, at these places.
+async fn successions(acme: &Tenant, places: &[Tenant]) {
+    const SUPERVISORS: usize = 12;
+    let mut chiefs = Vec::new();
+    for number in 0..SUPERVISORS {
+        chiefs.push(acme.clerk(&format!("CHIEF{number}")).await.user_id);
+    }
+    let mut reports = Vec::new();
+    for number in 0..36 {
+        let report = pb::NewUser {
+            companies: acme.companies[..2]
+                .iter()
+                .map(|company| report_to(company, &chiefs[number % SUPERVISORS]))
+                .collect(),
+            ..person(&format!("REPORT{number}"))
+        };
+        reports.push(acme.create_user(report).await.user_id);
+    }
+    let tasks = (0..100)
+        .map(|number: usize| {
+            let place = &places[number % places.len()];
+            let caller = place.admin.clone();
+            let pair = number / 2;
+            let chief = chiefs[pair % SUPERVISORS].clone();
+            let next = chiefs[(pair + 1 + pair / SUPERVISORS) % SUPERVISORS].clone();
+            let replace = ask!(
+                acme,
+                ReplaceSupervisorRequest {
+                    supervisor_id: &chief,
+                    replacement_id: &next,
+                }
+            );
+            let delete = ask!(acme, DeleteUserRequest { user_id: &chief });
+            async move {
+                let mut users = caller.users();
+                if number.is_multiple_of(2) {
+                    users.replace_supervisor(replace).await.map(|_| ())
+                } else {
+                    users.delete_user(delete).await.map(|_| ())
+                }
+                .map(tonic::Response::new)
+                .outcome()
+            }
+        })
+        .collect();
+    let (succeeded, reasons) = tally(&at_once(tasks).await);
+    let expected = ["USER_STILL_NEEDED", "USER_DELETED", "SUPERVISOR_UNFIT"];
+    assert!(
+        reasons.keys().all(|it| expected.contains(&it.as_str())),
+        "{reasons:?}"
+    );
+    println!("succeeded: {succeeded}, refused: {reasons:?}");
+    for report in &reports {
+        for link in acme.get(report).await.companies {
+            let supervisor = acme.get(&link.supervisor_id).await;
+            assert_ne!(supervisor.status(), pb::UserStatus::Deleted);
+        }
+    }
+}
+
+async fn r33_replacements_and_deletions_leave_nobody_with_a_supervisor_who_is_gone(
+    directory: &Directory,
+) {
+    let acme = Tenant::create(directory, "acme").await;
+    successions(&acme, std::slice::from_ref(&acme)).await;
+}
+
+/// E-mail becomes the login in the moment in which a second user gets an address.
+async fn logins_against_shared_addresses(acme: &Tenant, places: &[&Tenant]) {
+    let mut won = (0, 0);
+    let login = |login: pb::Login| {
+        ask!(
+            acme,
+            UpdateAccountSettingsRequest {
+                settings: pb::AccountSettings {
+                    login: login.into(),
+                    ..Default::default()
+                },
+                update_mask: prost_types::FieldMask {
+                    paths: vec!["settings.login".to_owned()]
+                },
+            }
+        )
+    };
+    for round in 0..50 {
+        let email = format!("shared{round}@example.com");
+        let user = |signature: String| pb::NewUser {
+            email: email.clone(),
+            ..person(&signature)
+        };
+        acme.create_user(user(format!("F{round}"))).await;
+        let turn_on = {
+            let (caller, request) = (places[0].admin.clone(), login(pb::Login::Email));
+            async move {
+                caller
+                    .accounts()
+                    .update_account_settings(request)
+                    .await
+                    .outcome()
+            }
+        };
+        let create = {
+            let caller = places[places.len() - 1].admin.clone();
+            let second = user(format!("S{round}"));
+            let request = ask!(acme, CreateUserRequest { user: second });
+            async move { caller.users().create_user(request).await.outcome() }
+        };
+        let (turned_on, created) = tokio::join!(tokio::spawn(turn_on), tokio::spawn(create));
+        match (turned_on.unwrap(), created.unwrap()) {
+            (Ok(_), Err(refusal)) => {
+                refusal.is(Code::AlreadyExists, "EMAIL_TAKEN");
+                let mut accounts = acme.admin.accounts();
+                let back = login(pb::Login::Signature);
+                accounts.update_account_settings(back).await.answer();
+                won.0 += 1;
+            }
+            (Err(refusal), Ok(second)) => {
+                refusal.is(Code::FailedPrecondition, "EMAIL_SHARED");
+                let user_id = second.user.unwrap().user_id;
+                let delete = ask!(acme, DeleteUserRequest { user_id });
+                acme.admin.users().delete_user(delete).await.answer();
+                won.1 += 1;
+            }
+            both => panic!("round {round}: {both:?}"),
+        }
+    }
+    println!("logins {}, second users {}", won.0, won.1);
+}
+
+async fn r5_email_becomes_the_login_or_a_second_user_gets_the_address(directory: &Directory) {
+    let acme = Tenant::with_signature_login(directory, "acme").await;
+    logins_against_shared_addresses(&acme, &[&acme]).await;
+}
+
 /// All of it again, with half of the callers at another process on the same database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r25_all_of_this_holds_with_two_processes_on_one_database() {
@@ -333,5 +469,9 @@ async fn r25_all_of_this_holds_with_two_processes_on_one_database() {
     duels(&directory, &duelists, &[&duelists, &away], false).await;
     duels(&directory, &duelists, &[&duelists, &away], true).await;
     assert_eq!(acme.signatures().await, there.signatures().await);
+    let chiefs = Tenant::create(&directory, "chiefs").await;
+    successions(&chiefs, &[chiefs.clone(), chiefs.at(&second)]).await;
+    let logins = Tenant::with_signature_login(&directory, "logins").await;
+    logins_against_shared_addresses(&logins, &[&logins, &logins.at(&second)]).await;
     directory.finish().await;
 }

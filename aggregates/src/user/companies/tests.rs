@@ -219,7 +219,7 @@ fn r31_the_supervisor_must_be_an_active_user_with_that_company() {
     for (bert, fault) in faults {
         let unfit = UnfitSupervisor {
             supervisor: BERT,
-            company: NORTH,
+            company: Some(NORTH),
             fault,
         };
         User::given(&[created(), linked(NORTH, ANNA)])

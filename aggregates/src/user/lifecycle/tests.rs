@@ -330,7 +330,7 @@ fn r31_supervisors_of_a_new_user_must_be_fit_and_all_that_are_not_are_told() {
     ];
     let unfit = |supervisor, company: CompanyId, fault| UnfitSupervisor {
         supervisor,
-        company,
+        company: Some(company),
         fault,
     };
     let bert = user_created(BERT, "bert").into();

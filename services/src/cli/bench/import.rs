@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Instant};
 
 use clap::Args;
-use rollbook_proto::v1::{ImportHeader, ImportRow, ImportUsersRequest};
+use rollbook_proto::v1::{ImportHeader, ImportRow, ImportUsersRequest, NewUser};
 
 use super::{
     load::Side as _,
@@ -84,6 +84,12 @@ async fn home(flags: &ImportFlags, database: Option<&str>) -> Result<String, Pro
 
 /// Imports so many rows; answers the last position.
 async fn import(ours: &Ours, rows: usize) -> Result<u64, Problem> {
+    let users = (0..rows).map(|_| ours.somebody()).collect();
+    import_users(ours, users).await
+}
+
+/// Imports these users; answers the last position.
+pub async fn import_users(ours: &Ours, users: Vec<NewUser>) -> Result<u64, Problem> {
     let mut messages = vec![ImportUsersRequest {
         header: Some(ImportHeader {
             account_id: ACCOUNT.to_owned(),
@@ -91,9 +97,10 @@ async fn import(ours: &Ours, rows: usize) -> Result<u64, Problem> {
         }),
         rows: Vec::new(),
     }];
-    let rows: Vec<ImportRow> = (0..rows)
-        .map(|_| ImportRow {
-            user: Some(ours.somebody()),
+    let rows: Vec<ImportRow> = users
+        .into_iter()
+        .map(|user| ImportRow {
+            user: Some(user),
             ..ImportRow::default()
         })
         .collect();

@@ -52,7 +52,7 @@ pub struct Ours {
     keys: Keys,
     administrator: String,
     database: Option<String>,
-    _process: Child,
+    process: Child,
     directory: Scratch,
 }
 
@@ -78,13 +78,8 @@ impl Ours {
         let (process, server) = spawn(&directory.path().join("data"), &keys, database).await?;
         let operator = connect(&server, &keys.mint(Role::Operator, "bench")?).await?;
         let administrator = open_account(&operator).await?;
-        let token = keys.mint(Role::Administrator, &administrator)?;
-        let mut administrators = Vec::with_capacity(CONNECTIONS);
-        for _ in 0..CONNECTIONS {
-            administrators.push(connect(&server, &token).await?);
-        }
         Ok(Self {
-            administrators,
+            administrators: connections(&server, &keys, &administrator).await?,
             operator,
             users: Mutex::default(),
             made: AtomicU64::new(0),
@@ -92,9 +87,22 @@ impl Ours {
             keys,
             administrator,
             database: database.map(str::to_owned),
-            _process: process,
+            process,
             directory,
         })
+    }
+
+    /// Ends the server process and starts one anew on the same data: it remembers nothing.
+    pub async fn restart(&mut self) -> Result<(), Problem> {
+        self.process.kill().await?;
+        let data = self.directory.path().join("data");
+        let database = self.database.as_deref();
+        let (process, server) = spawn(&data, &self.keys, database).await?;
+        self.process = process;
+        let operator = self.keys.mint(Role::Operator, "bench")?;
+        self.operator = connect(&server, &operator).await?;
+        self.administrators = connections(&server, &self.keys, &self.administrator).await?;
+        self.caught_up().await
     }
 
     /// Starts another process on the same database.
@@ -130,11 +138,16 @@ impl Ours {
         &self.administrators[caller % CONNECTIONS]
     }
 
-    /// Creates a user and answers its id.
+    /// Creates somebody and answers its id.
     pub async fn create_one(&self, caller: usize) -> Result<String, Problem> {
+        self.create_user(caller, self.somebody()).await
+    }
+
+    /// Creates a user and answers its id.
+    pub async fn create_user(&self, caller: usize, user: NewUser) -> Result<String, Problem> {
         let request = CreateUserRequest {
             account_id: ACCOUNT.to_owned(),
-            user: Some(self.somebody()),
+            user: Some(user),
             command: Some(because("")),
         };
         let answer = self
@@ -234,6 +247,20 @@ async fn connect(server: &str, token: &str) -> Result<Client, Problem> {
         token,
         Some(ACCOUNT),
     )
+}
+
+/// The administrator's connections to a server.
+async fn connections(
+    server: &str,
+    keys: &Keys,
+    administrator: &str,
+) -> Result<Vec<Client>, Problem> {
+    let token = keys.mint(Role::Administrator, administrator)?;
+    let mut connections = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        connections.push(connect(server, &token).await?);
+    }
+    Ok(connections)
 }
 
 /// Opens the account, which keeps passwords elsewhere; answers its administrator.

@@ -82,6 +82,11 @@ fn median(rounds: &[Measured]) -> Measured {
     }
 }
 
+/// The median of some waits.
+pub fn median_wait(waits: &[Duration]) -> Duration {
+    Duration::from_secs_f64(middle(waits.iter().map(Duration::as_secs_f64).collect()))
+}
+
 fn middle(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let half = figures.len() / 2;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rollbook_aggregates::user::{
     ActivateUser, AddUserCompanies, Allegiances, CopiedProperties, CopyUserCompany, DeactivateUser,
-    DeleteUser, LockUser, NewCompany, RemoveUserCompanies, SetMode, SetUserPermissions,
-    SetUserRoles, UnlockUser, UpdateUser, UpdateUserCompany,
+    DeleteUser, LockUser, MissingCompany, NewCompany, RemoveUserCompanies, SetMode,
+    SetUserPermissions, SetUserRoles, Succession, UnlockUser, UpdateUser, UpdateUserCompany,
 };
 use rollbook_aggregates::values::{
     AccountId, Allegiance, CompanyId, DimensionName, DimensionValue, ModuleName, Permission,
@@ -413,5 +413,51 @@ const fn copied(what: pb::CopiedProperties) -> CopiedProperties {
         pb::CopiedProperties::ShowAsAddressee => CopiedProperties::ShowAsAddressee,
         pb::CopiedProperties::Allegiances => CopiedProperties::Allegiances,
         pb::CopiedProperties::Supervisor => CopiedProperties::Supervisor,
+    }
+}
+
+impl TryFrom<pb::ReplaceSupervisorRequest> for ToUser<Succession> {
+    type Error = Failure;
+
+    fn try_from(request: pb::ReplaceSupervisorRequest) -> Outcome<Self> {
+        let pb::ReplaceSupervisorRequest {
+            account_id,
+            supervisor_id,
+            replacement_id,
+            company_id,
+            missing_company,
+            command,
+        } = request;
+        let mut fields = Fields::default();
+        let account = fields.read("account_id", &account_id, AccountId::parse);
+        let supervisor = fields.read("supervisor_id", &supervisor_id, UserId::parse);
+        let replacement = fields.read("replacement_id", &replacement_id, UserId::parse);
+        if replacement.is_some() && replacement == supervisor {
+            fields.bad("replacement_id", "must not be the supervisor");
+        }
+        let company = fields.optional("company_id", &company_id, CompanyId::parse);
+        let missing = fields.checked("missing_company", known(missing_company));
+        let options = options(&mut fields, command);
+        let (account, supervisor, replacement, missing) =
+            fields.finish((account, supervisor, replacement, missing))?;
+        Ok(Self {
+            account,
+            user: supervisor,
+            command: Succession {
+                supervisor,
+                replacement,
+                company,
+                missing: read_missing(missing),
+            },
+            options,
+            own: false,
+        })
+    }
+}
+
+const fn read_missing(missing: pb::MissingCompany) -> MissingCompany {
+    match missing {
+        pb::MissingCompany::Unspecified | pb::MissingCompany::Refuse => MissingCompany::Refuse,
+        pb::MissingCompany::Leave => MissingCompany::Leave,
     }
 }
