@@ -11,7 +11,7 @@ use crate::event::{Content, Folded};
 use crate::feed::Feed;
 
 /// Whoever is further behind than this reads its own account from the log, and not all of it.
-const FAR: u64 = 8_192;
+const FAR: u64 = 2_048;
 
 /// What users live through happens to themselves, or to their access to another account.
 const KINDS: [&str; 2] = ["user", "access"];

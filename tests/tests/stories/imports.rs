@@ -12,7 +12,7 @@ stories! {
     r57_an_import_sent_again_answers_the_same_and_commits_nothing_twice,
     r57_a_rehearsal_commits_nothing_and_minds_the_rows_before,
     r57_results_come_while_rows_are_still_to_be_sent,
-    r57_two_thousand_rows_are_imported,
+    r57_more_rows_than_are_under_way_at_a_time_are_imported,
     r57_an_import_that_contradicts_itself_is_ended,
     r25_an_import_ends_when_its_administrator_may_act_no_more,
     r2_imported_passwords_are_asked_for_where_the_account_keeps_them,
@@ -166,7 +166,9 @@ async fn r57_rows_are_answered_in_their_order_and_a_bad_one_fails_alone(director
     assert_eq!(acme.signatures().await, ["ADM", "ANNA", "BERT"]);
     let bert = created(&results[5]);
     assert_eq!(acme.get(&bert.user_id).await.revision, bert.revision);
-    assert_eq!(bert.position, head + 2);
+    let mut positions = [created(&results[0]), bert].map(|created| created.position);
+    positions.sort_unstable();
+    assert_eq!(positions, [head + 1, head + 2]);
 }
 
 async fn r57_a_supervisor_is_named_by_signature_and_may_stand_in_a_row_before(
@@ -368,10 +370,10 @@ async fn r57_results_come_while_rows_are_still_to_be_sent(directory: &Directory)
     assert_eq!(answers.message().await.unwrap(), None);
 }
 
-async fn r57_two_thousand_rows_are_imported(directory: &Directory) {
+async fn r57_more_rows_than_are_under_way_at_a_time_are_imported(directory: &Directory) {
     let acme = Tenant::create(directory, "acme").await;
     let mut messages = vec![first(&acme, Vec::new())];
-    for chunk in 0..10 {
+    for chunk in 0..6 {
         let rows = (0..200).map(|number| row(person(&format!("U{}", chunk * 200 + number))));
         messages.push(pb::ImportUsersRequest {
             header: None,
@@ -381,7 +383,7 @@ async fn r57_two_thousand_rows_are_imported(directory: &Directory) {
     let (answers, refusal) = send(&acme.admin, messages).await;
     assert_eq!(refusal, None);
     let last = answers.last().unwrap();
-    assert_eq!((last.rows, last.created, last.refused), (2000, 2000, 0));
+    assert_eq!((last.rows, last.created, last.refused), (1200, 1200, 0));
     let listed = ask!(
         acme,
         ListUsersRequest {
@@ -389,7 +391,7 @@ async fn r57_two_thousand_rows_are_imported(directory: &Directory) {
         }
     );
     let listed = acme.admin.users().list_users(listed).await.answer();
-    assert_eq!(listed.total, Some(2001));
+    assert_eq!(listed.total, Some(1201));
 }
 
 async fn r57_an_import_that_contradicts_itself_is_ended(directory: &Directory) {
