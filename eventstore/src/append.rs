@@ -51,6 +51,42 @@ pub struct StreamAppend {
     pub forget: bool,
 }
 
+/// An event for a stream that no command loads: it is added wherever the stream stands. Nothing in it is personal, and it
+/// carries no reason, since both are sealed for one place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// The stream.
+    pub stream: StreamId,
+    /// The account that the event counts for.
+    pub account_id: String,
+    /// The event.
+    pub event: NewEvent,
+}
+
+/// One of a bounded number of tries, counted in a side row: it is taken in the same commit, or there is none left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The stream that the row belongs to.
+    pub stream: StreamId,
+    /// The kind of the row.
+    pub kind: String,
+    /// Which series of tries it is one of; another series begins anew.
+    pub series: i64,
+    /// How many tries a series has.
+    pub limit: u32,
+}
+
+/// What became of a [`Slot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotTaken {
+    /// Whether it was taken.
+    pub taken: bool,
+    /// How many of the series are taken, with this one.
+    pub used: u32,
+    /// When the last of them was taken.
+    pub last_at: Timestamp,
+}
+
 /// The key of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClaimKey {
@@ -171,6 +207,10 @@ pub struct Append {
     pub request: Option<Request>,
     /// Secrets to set or remove.
     pub side: Vec<SideRow>,
+    /// Tries to count.
+    pub slots: Vec<Slot>,
+    /// Events for streams that no command loads.
+    pub told: Vec<Told>,
     /// Who did it, for which service, why.
     pub metadata: Metadata,
 }
@@ -186,6 +226,8 @@ pub struct Appended {
     pub recorded_at: Timestamp,
     /// The events as a reader gets them.
     pub events: Vec<Arc<RecordedEvent>>,
+    /// What became of each slot, in their order.
+    pub slots: Vec<SlotTaken>,
 }
 
 /// A stream that is not at the revision it was expected at.

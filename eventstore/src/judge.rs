@@ -4,11 +4,14 @@
 //! facts that the next one is judged by, and adds to what will be written.
 
 mod facts;
+mod tries;
 
-use crate::append::{AppendError, Conflict, Holders, Repeated, Violation};
+use crate::append::{AppendError, Conflict, Holders, Repeated, Slot, SlotTaken, Violation};
 use crate::keys::ClaimRow;
 use crate::prepared::{Ask, Held, KeyUse, Prepared, PreparedStream};
 use crate::stream::StreamId;
+
+use tries::Tries;
 
 pub(crate) use facts::{Facts, KeyState, NAMED, Placed, Questions, REMEMBERED, RequestRow, Writes};
 
@@ -16,7 +19,11 @@ pub(crate) use facts::{Facts, KeyState, NAMED, Placed, Questions, REMEMBERED, Re
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// It is part of what will be written.
-    Accepted { first: u64, last: u64 },
+    Accepted {
+        first: u64,
+        last: u64,
+        slots: Vec<SlotTaken>,
+    },
     /// It is not.
     Refused(AppendError),
     /// It was sealed with a key that is no longer the stream's; it is to be sealed again.
@@ -76,15 +83,12 @@ impl Judge {
         let conflicts: Vec<_> = append
             .streams
             .iter()
-            .map(|stream| Conflict {
-                stream: stream.stream.clone(),
-                expected: stream.expected_revision,
-                actual: self
-                    .facts
-                    .revisions
-                    .get(&stream.stream)
-                    .copied()
-                    .unwrap_or(0),
+            .filter_map(|stream| {
+                Some(Conflict {
+                    stream: stream.stream.clone(),
+                    expected: stream.expected_revision?,
+                    actual: self.revision(&stream.stream),
+                })
             })
             .filter(|conflict| conflict.expected != conflict.actual)
             .collect();
@@ -107,12 +111,18 @@ impl Judge {
                 (KeyUse::Held(_) | KeyUse::New(_), _) => return Err(Verdict::KeyMoved),
             }
         }
-        for row in &append.side {
-            if row.value.is_some() && *self.key(&row.stream) == KeyState::Destroyed {
-                return forgotten(&row.stream);
+        let set = append.side.iter().filter(|row| row.value.is_some());
+        let rows = set.map(|row| &row.stream);
+        for stream in rows.chain(append.slots.iter().map(|slot| &slot.stream)) {
+            if *self.key(stream) == KeyState::Destroyed {
+                return forgotten(stream);
             }
         }
         Ok(())
+    }
+
+    fn revision(&self, stream: &StreamId) -> u64 {
+        self.facts.revisions.get(stream).copied().unwrap_or(0)
     }
 
     fn key(&self, stream: &StreamId) -> &KeyState {
@@ -179,10 +189,10 @@ impl Judge {
         }
         for row in &append.side {
             if *self.key(&row.stream) != KeyState::Destroyed {
-                let key = (row.stream.clone(), row.kind.clone());
-                self.writes.side.insert(key, row.value.clone());
+                self.set_aside((row.stream.clone(), row.kind.clone()), row.value.clone());
             }
         }
+        let slots = append.slots.iter().map(|slot| self.take(slot)).collect();
         let first = if last > before { before + 1 } else { before };
         if let (Some(key), Some(request)) = (append.request_key(), &append.request) {
             let row = RequestRow {
@@ -197,12 +207,46 @@ impl Judge {
             self.facts.requests.insert(key.clone(), row.clone());
             self.writes.requests.insert(key, row);
         }
-        Verdict::Accepted { first, last }
+        Verdict::Accepted { first, last, slots }
+    }
+
+    /// Counts a try, unless all of its series are taken.
+    fn take(&mut self, slot: &Slot) -> SlotTaken {
+        let key = (slot.stream.clone(), slot.kind.clone());
+        let before = self.facts.side.get(&key).and_then(|row| Tries::read(row));
+        let mut tries = before
+            .filter(|tries| tries.series == slot.series)
+            .unwrap_or(Tries {
+                series: slot.series,
+                used: 0,
+                last_at: self.facts.now,
+            });
+        let taken = tries.used < slot.limit;
+        if taken {
+            tries.used += 1;
+            tries.last_at = self.facts.now;
+            self.set_aside(key, Some(tries.write()));
+        }
+        SlotTaken {
+            taken,
+            used: tries.used,
+            last_at: tries.last_at,
+        }
+    }
+
+    fn set_aside(&mut self, key: (StreamId, String), value: Option<Vec<u8>>) {
+        match &value {
+            Some(value) => self.facts.side.insert(key.clone(), value.clone()),
+            None => self.facts.side.remove(&key),
+        };
+        self.writes.side.insert(key, value);
     }
 
     fn place(&mut self, append: usize, number: usize, stream: &PreparedStream, last: u64) {
+        let mut revision = self.revision(&stream.stream);
         for event in 0..stream.events.len() {
             self.writes.position += 1;
+            revision += 1;
             let account = self
                 .facts
                 .accounts
@@ -214,6 +258,7 @@ impl Judge {
                 stream: number,
                 event,
                 position: self.writes.position,
+                revision,
                 commit_position: last,
                 account_number: *account,
             });
@@ -221,10 +266,12 @@ impl Judge {
                 .accounts
                 .insert(stream.account_id.clone(), *account);
         }
-        let revision = stream.expected_revision + stream.events.len() as u64;
         self.facts.revisions.insert(stream.stream.clone(), revision);
         if stream.forget {
             self.writes
+                .side
+                .retain(|(owner, _), _| *owner != stream.stream);
+            self.facts
                 .side
                 .retain(|(owner, _), _| *owner != stream.stream);
             self.writes.keys.insert(stream.stream.clone(), None);

@@ -31,7 +31,7 @@ mod writer;
 
 pub use append::{
     Append, AppendError, Appended, Claim, ClaimKey, Conflict, HeldClaim, Holders, NewEvent,
-    Repeated, Request, Requirement, SideRow, StreamAppend, Violation,
+    Repeated, Request, Requirement, SideRow, Slot, SlotTaken, StreamAppend, Told, Violation,
 };
 pub use clock::{Clock, Timestamp};
 pub use error::{Cause, OpenError, StoreError};

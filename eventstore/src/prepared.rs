@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::append::{Append, Claim, ClaimKey, HeldClaim, Request, Requirement, SideRow};
+use crate::append::{Append, Claim, ClaimKey, HeldClaim, Request, Requirement, SideRow, Slot};
 use crate::event::RecordedEvent;
 use crate::keys::{ClaimRow, LogKeys};
 use crate::stream::StreamId;
@@ -23,13 +23,15 @@ pub(crate) struct Prepared {
     pub(crate) take: Vec<Held>,
     pub(crate) request: Option<Request>,
     pub(crate) side: Vec<SideRow>,
+    pub(crate) slots: Vec<Slot>,
 }
 
 #[derive(Debug)]
 pub(crate) struct PreparedStream {
     pub(crate) stream: StreamId,
     pub(crate) account_id: String,
-    pub(crate) expected_revision: u64,
+    /// None: wherever it stands.
+    pub(crate) expected_revision: Option<u64>,
     pub(crate) events: Vec<PreparedEvent>,
     pub(crate) key: KeyUse,
     pub(crate) forget: bool,
@@ -149,6 +151,7 @@ impl Prepared {
             take: append.take.iter().map(hold).collect(),
             request: append.request.clone(),
             side: append.side.clone(),
+            slots: append.slots.clone(),
         }
     }
 
@@ -186,14 +189,15 @@ pub(crate) enum Fault {
 /// Checks what can be checked without the log.
 pub(crate) fn check(append: &Append) -> Result<(), Fault> {
     let events: usize = append.streams.iter().map(|s| s.events.len()).sum();
+    let events = events + append.told.len();
     let claims = append.require.len() + append.release.len() + append.take.len();
     if events > MAX_EVENTS || claims > MAX_CLAIMS {
         return Err(Fault::TooLarge);
     }
     let malformed = |what: String| Err(Fault::Malformed(what));
     let mut seen = std::collections::HashSet::new();
-    for stream in &append.streams {
-        let name = &stream.stream;
+    let told = append.told.iter().map(|told| &told.stream);
+    for name in append.streams.iter().map(|s| &s.stream).chain(told) {
         if name.aggregate_type.is_empty()
             || name.aggregate_id.is_empty()
             || name.aggregate_type.contains('-')
@@ -203,6 +207,9 @@ pub(crate) fn check(append: &Append) -> Result<(), Fault> {
         if !seen.insert(name) {
             return malformed(format!("stream {name} stands in it twice"));
         }
+    }
+    for stream in &append.streams {
+        let name = &stream.stream;
         if stream.forget && stream.events.is_empty() {
             return malformed(format!("stream {name} is forgotten without an event"));
         }
@@ -241,11 +248,27 @@ fn texts(append: &Append) -> impl Iterator<Item = &str> {
             &row.kind,
         ]
     });
+    let slots = append.slots.iter().flat_map(|slot| {
+        let Slot { stream, kind, .. } = slot;
+        [&stream.aggregate_type, &stream.aggregate_id, kind]
+    });
+    let told = append.told.iter().flat_map(|told| {
+        let (stream, event) = (&told.stream, &told.event);
+        [
+            &stream.aggregate_type,
+            &stream.aggregate_id,
+            &told.account_id,
+            &event.event_type,
+            &event.event_version,
+        ]
+    });
     let request = append.request.iter().map(|request| &request.account_id);
     streams
         .chain(claims)
         .chain(asked)
         .chain(side)
+        .chain(slots)
+        .chain(told)
         .chain(request)
         .map(String::as_str)
 }

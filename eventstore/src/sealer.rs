@@ -9,7 +9,7 @@ use std::time::Duration;
 use chacha20poly1305::XChaCha20Poly1305;
 use moka::sync::Cache;
 
-use crate::append::{Append, AppendError, NewEvent, StreamAppend};
+use crate::append::{Append, AppendError, NewEvent, StreamAppend, Told};
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::event::{Metadata, Reason, RecordedEvent};
@@ -79,6 +79,9 @@ impl Sealer {
         for stream in &append.streams {
             let stream = self.stream(stream, &append.metadata, &known, &mut sealed.new)?;
             sealed.prepared.streams.push(stream);
+        }
+        for told in &append.told {
+            sealed.prepared.streams.push(tell(told, &append.metadata)?);
         }
         if sealed.prepared.bytes() > MAX_BYTES {
             return Err(AppendError::TooLarge);
@@ -188,12 +191,48 @@ impl Sealer {
         Ok(PreparedStream {
             stream: append.stream.clone(),
             account_id: append.account_id.clone(),
-            expected_revision: append.expected_revision,
+            expected_revision: Some(append.expected_revision),
             forget: append.forget,
             events,
             key,
         })
     }
+}
+
+/// An event for a stream that stands wherever it does: nothing of it is sealed.
+fn tell(told: &Told, metadata: &Metadata) -> Result<PreparedStream, AppendError> {
+    let Told {
+        stream,
+        account_id,
+        event,
+    } = told;
+    if sealing::has_personal(&event.payload) {
+        return Err(AppendError::Malformed(format!(
+            "{stream}: an event for a stream that stands wherever it does holds something personal"
+        )));
+    }
+    let append = StreamAppend {
+        stream: stream.clone(),
+        account_id: account_id.clone(),
+        expected_revision: 0,
+        events: Vec::new(),
+        forget: false,
+    };
+    let metadata = Metadata {
+        reason: None,
+        ..metadata.clone()
+    };
+    // Its revision is known when it is placed.
+    let event = seal_event(&append, event, 0, &metadata, &Cipher::None)
+        .map_err(|error| AppendError::Malformed(format!("{stream}: {error}")))?;
+    Ok(PreparedStream {
+        stream: stream.clone(),
+        account_id: account_id.clone(),
+        expected_revision: None,
+        events: vec![event],
+        key: KeyUse::None,
+        forget: false,
+    })
 }
 
 /// What is known of a key that a stream has or had.

@@ -245,7 +245,7 @@ impl<L: Ledger> Writer<L> {
         let mut committed = Vec::with_capacity(placed.len());
         for (index, (waiting, verdict)) in batch.into_iter().zip(written.verdicts).enumerate() {
             let outcome = match verdict {
-                Verdict::Accepted { first, last } => {
+                Verdict::Accepted { first, last, slots } => {
                     let mut events = Vec::with_capacity(waiting.append.events());
                     let own = std::iter::from_fn(|| placed.next_if(|p| p.append == index));
                     complete(waiting.append, own, written.recorded_at, &mut events);
@@ -255,6 +255,7 @@ impl<L: Ledger> Writer<L> {
                         last_position: last,
                         recorded_at: written.recorded_at,
                         events,
+                        slots,
                     }))
                 }
                 Verdict::Refused(error) => Outcome::Done(Err(error)),
@@ -288,6 +289,7 @@ fn complete(
     for (event, placed) in drafts.zip(placed) {
         let mut recorded = event.draft;
         recorded.position = placed.position;
+        recorded.revision = placed.revision;
         recorded.commit_position = placed.commit_position;
         recorded.account_number = placed.account_number;
         recorded.recorded_at = recorded_at;

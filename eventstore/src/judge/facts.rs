@@ -27,11 +27,13 @@ pub(crate) struct Questions {
     pub(crate) members: Vec<Held>,
     pub(crate) requests: Vec<(String, Uuid)>,
     pub(crate) shared: Vec<(String, String)>,
+    pub(crate) side: Vec<(StreamId, String)>,
 }
 
 impl Questions {
     pub(crate) fn of<'a>(batch: impl Iterator<Item = &'a Prepared> + Clone) -> Self {
         let streams = batch.clone().flat_map(|append| &append.streams);
+        let slots = batch.clone().flat_map(|append| &append.slots);
         let asks = batch.clone().flat_map(|append| &append.require);
         let claims: BTreeSet<_> = asks.clone().filter_map(|r| r.ask.row()).collect();
         let moved = batch
@@ -46,10 +48,11 @@ impl Questions {
         // A stream that must not exist has no key either.
         let keys: BTreeSet<_> = streams
             .clone()
-            .filter(|s| s.expected_revision > 0)
+            .filter(|s| s.expected_revision.is_some_and(|revision| revision > 0))
             .filter(|s| matches!(s.key, KeyUse::Held(_) | KeyUse::New(_)))
             .map(|s| &s.stream)
             .chain(batch.clone().flat_map(|a| &a.side).map(|row| &row.stream))
+            .chain(slots.clone().map(|slot| &slot.stream))
             .collect();
         let shared: BTreeSet<_> = asks
             .filter_map(|r| match &r.ask {
@@ -61,7 +64,11 @@ impl Questions {
                 | Ask::Exactly(..) => None,
             })
             .collect();
+        let side: BTreeSet<_> = slots
+            .map(|slot| (slot.stream.clone(), slot.kind.clone()))
+            .collect();
         Self {
+            side: side.into_iter().collect(),
             streams: distinct(streams.clone().map(|s| &s.stream)),
             accounts: distinct(
                 streams
@@ -125,6 +132,8 @@ pub(crate) struct Facts {
     pub(crate) members: HashSet<Held>,
     pub(crate) requests: HashMap<(String, Uuid), RequestRow>,
     pub(crate) shared: HashMap<(String, String), Holders>,
+    /// Counts of tries.
+    pub(crate) side: HashMap<(StreamId, String), Vec<u8>>,
 }
 
 /// Where an accepted event goes; the indexes name it in the batch.
@@ -134,6 +143,7 @@ pub(crate) struct Placed {
     pub(crate) stream: usize,
     pub(crate) event: usize,
     pub(crate) position: u64,
+    pub(crate) revision: u64,
     pub(crate) commit_position: u64,
     pub(crate) account_number: u64,
 }

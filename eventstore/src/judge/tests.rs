@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::append::{
-    Append, Claim, ClaimKey, HeldClaim, Request, Requirement, SideRow, StreamAppend,
+    Append, Claim, ClaimKey, HeldClaim, Request, Requirement, SideRow, Slot, StreamAppend, Told,
 };
 use crate::clock::{Timestamp, timestamp};
 use crate::keys::{LogKeys, MasterKey};
@@ -68,6 +68,11 @@ impl Tables {
                 facts.members.insert(held.clone());
             }
         }
+        for row in &asked.side {
+            if let Some(value) = self.side.get(row) {
+                facts.side.insert(row.clone(), value.clone());
+            }
+        }
         for request in &asked.requests {
             if let Some(digest) = self.requests.get(request) {
                 let repeated = Repeated {
@@ -92,9 +97,12 @@ impl Tables {
             assert_eq!(placed.position, self.position);
             let revision = self.revisions.entry(stream.stream.clone()).or_default();
             *revision += 1;
+            if let Some(expected) = stream.expected_revision {
+                assert_eq!(*revision, expected + placed.event as u64 + 1);
+            }
             assert_eq!(
-                *revision,
-                stream.expected_revision + placed.event as u64 + 1
+                *revision, placed.revision,
+                "the stream goes on where it stands"
             );
             let number = self.accounts.entry(stream.account_id.clone()).or_default();
             *number += 1;
@@ -155,34 +163,56 @@ fn claim(number: u8) -> Claim {
     }
 }
 
+fn new_event() -> crate::append::NewEvent {
+    crate::append::NewEvent {
+        event_type: "E".into(),
+        event_version: "1".into(),
+        payload: serde_json::Value::Null,
+    }
+}
+
 fn prepare(append: &Append, key: u8, keys: &LogKeys) -> Prepared {
     let mut prepared = Prepared::unsealed(append, keys);
+    let event_of = |stream: &StreamId| PreparedEvent {
+        payload: "{}".into(),
+        metadata: "{}".into(),
+        draft: crate::event::RecordedEvent {
+            position: 0,
+            commit_position: 0,
+            account_id: String::new(),
+            account_number: 0,
+            stream: stream.clone(),
+            revision: 0,
+            event_type: String::new(),
+            event_version: String::new(),
+            recorded_at: Timestamp::default(),
+            forgets: false,
+            metadata: crate::event::Metadata::default(),
+            reason: crate::event::Reason::NotGiven,
+            payload: serde_json::Value::Null,
+            hash: [0; 32],
+        },
+    };
+    for told in &append.told {
+        prepared.streams.push(PreparedStream {
+            stream: told.stream.clone(),
+            account_id: told.account_id.clone(),
+            expected_revision: None,
+            events: vec![event_of(&told.stream)],
+            key: KeyUse::None,
+            forget: false,
+        });
+    }
     for stream in &append.streams {
-        let event = || PreparedEvent {
-            payload: "{}".into(),
-            metadata: "{}".into(),
-            draft: crate::event::RecordedEvent {
-                position: 0,
-                commit_position: 0,
-                account_id: String::new(),
-                account_number: 0,
-                stream: stream.stream.clone(),
-                revision: 0,
-                event_type: String::new(),
-                event_version: String::new(),
-                recorded_at: Timestamp::default(),
-                forgets: false,
-                metadata: crate::event::Metadata::default(),
-                reason: crate::event::Reason::NotGiven,
-                payload: serde_json::Value::Null,
-                hash: [0; 32],
-            },
-        };
         prepared.streams.push(PreparedStream {
             stream: stream.stream.clone(),
             account_id: stream.account_id.clone(),
-            expected_revision: stream.expected_revision,
-            events: stream.events.iter().map(|_| event()).collect(),
+            expected_revision: Some(stream.expected_revision),
+            events: stream
+                .events
+                .iter()
+                .map(|_| event_of(&stream.stream))
+                .collect(),
             // A stream has a key only with events, as the sealer has it.
             key: match key {
                 _ if stream.forget || stream.events.is_empty() => KeyUse::None,
@@ -199,11 +229,7 @@ fn prepare(append: &Append, key: u8, keys: &LogKeys) -> Prepared {
 prop_compose! {
     fn a_stream()(id in 0..4_u8, account in 0..2_u8, revision in 0..4_u64, events in 0..3_usize, forget: bool)
         -> StreamAppend {
-        let event = crate::append::NewEvent {
-            event_type: "E".into(),
-            event_version: "1".into(),
-            payload: serde_json::Value::Null,
-        };
+        let event = new_event();
         StreamAppend {
             stream: StreamId::new("user", id.to_string()),
             account_id: account.to_string(),
@@ -252,6 +278,8 @@ prop_compose! {
         take in some_claims(),
         request in prop::option::of((0..3_u128, 0..2_u8)),
         side in prop::option::of((0..4_u8, prop::option::of(0..3_u8))),
+        slot in prop::option::of((0..4_u8, 0..2_i64, 0..3_u32)),
+        told in prop::option::of(0..2_u8),
         key in 0..3_u8,
     ) -> (Append, u8) {
         let mut named = BTreeSet::new();
@@ -270,6 +298,17 @@ prop_compose! {
                 stream: StreamId::new("user", id.to_string()),
                 kind: "k".into(),
                 value: value.map(|value| vec![value]),
+            }).collect(),
+            slots: slot.into_iter().map(|(id, series, limit)| Slot {
+                stream: StreamId::new("user", id.to_string()),
+                kind: "k".into(),
+                series,
+                limit,
+            }).collect(),
+            told: told.into_iter().map(|id| Told {
+                stream: StreamId::new("told", id.to_string()),
+                account_id: "0".into(),
+                event: new_event(),
             }).collect(),
             ..Append::default()
         };
@@ -297,11 +336,7 @@ proptest! {
 }
 
 fn stream(id: &str, expected_revision: u64, events: usize) -> StreamAppend {
-    let event = crate::append::NewEvent {
-        event_type: "E".into(),
-        event_version: "1".into(),
-        payload: serde_json::Value::Null,
-    };
+    let event = new_event();
     StreamAppend {
         stream: StreamId::new("user", id),
         account_id: "acme".into(),
@@ -365,4 +400,61 @@ fn a_key_that_was_made_meanwhile_is_used_instead_of_a_second_one() {
     let held = prepare(&second, 2, &keys);
     assert_eq!(tables.run(&[&new, &other])[1], "KeyMoved");
     assert!(tables.run(&[&held])[0].starts_with("Accepted"));
+}
+
+fn slot(series: i64, limit: u32) -> Append {
+    Append {
+        slots: vec![Slot {
+            stream: StreamId::new("user", "1"),
+            kind: "tries".into(),
+            series,
+            limit,
+        }],
+        ..Append::default()
+    }
+}
+
+#[test]
+fn r22_of_a_series_no_more_slots_are_taken_than_there_are() {
+    let keys = keys();
+    let mut tables = Tables::default();
+    let mut take = |appends: &[Append]| -> Vec<bool> {
+        let batch: Vec<_> = appends.iter().map(|a| prepare(a, 0, &keys)).collect();
+        let verdicts = tables.run(&batch.iter().collect::<Vec<_>>());
+        let taken = |verdict: &String| verdict.contains("taken: true");
+        verdicts.iter().map(taken).collect()
+    };
+    assert_eq!(
+        take(&[slot(1, 2), slot(1, 2), slot(1, 2)]),
+        [true, true, false]
+    );
+    assert_eq!(take(&[slot(1, 2)]), [false], "in a later batch too");
+    assert_eq!(take(&[slot(1, 3), slot(2, 2)]), [true, true]);
+    let reset = Append {
+        side: vec![SideRow {
+            stream: StreamId::new("user", "1"),
+            kind: "tries".into(),
+            value: None,
+        }],
+        ..Append::default()
+    };
+    assert_eq!(take(&[slot(2, 1), reset, slot(2, 1)]), [false, false, true]);
+}
+
+#[test]
+fn what_is_told_is_added_wherever_the_stream_stands() {
+    let keys = keys();
+    let mut tables = Tables::default();
+    let told = Append {
+        told: vec![Told {
+            stream: StreamId::new("signin", "1"),
+            account_id: "acme".into(),
+            event: new_event(),
+        }],
+        ..Append::default()
+    };
+    let batch = [&told, &told].map(|append| prepare(append, 0, &keys));
+    tables.run(&batch.iter().collect::<Vec<_>>());
+    tables.run(&[&prepare(&told, 0, &keys)]);
+    assert_eq!(tables.revisions[&StreamId::new("signin", "1")], 3);
 }

@@ -18,6 +18,8 @@ pub(super) fn questions(asked: &Questions, offset_micros: i64) -> Query<'static>
     let claims = HeldColumns::of(asked.claims.iter().map(|row| (row, "")));
     let members = HeldColumns::of(asked.members.iter().map(|held| (&held.row, &*held.owner)));
     let (accounts, requests): (Vec<_>, Vec<_>) = asked.requests.iter().cloned().unzip();
+    let (side_types, side_ids) = names(asked.side.iter().map(|(stream, _)| stream));
+    let side_kinds: Vec<_> = asked.side.iter().map(|(_, kind)| kind.clone()).collect();
     sqlx::query(LOOK)
         .bind(offset_micros)
         .bind(stream_types)
@@ -34,6 +36,9 @@ pub(super) fn questions(asked: &Questions, offset_micros: i64) -> Query<'static>
         .bind(members.owners)
         .bind(accounts)
         .bind(requests)
+        .bind(side_types)
+        .bind(side_ids)
+        .bind(side_kinds)
 }
 
 /// Puts a row of the answers where it belongs.
@@ -66,6 +71,10 @@ pub(super) fn answer(row: &PgRow, asked: &Questions, facts: &mut Facts) -> Resul
         }
         5 => {
             facts.members.insert(asked.members[place].clone());
+        }
+        7 => {
+            let value = row.try_get("bytes")?;
+            facts.side.insert(asked.side[place].clone(), value);
         }
         _ => {
             let repeated = Repeated {

@@ -37,3 +37,7 @@ UNION ALL
 SELECT 6, q.place, r.first_position, r.last_position, r.recorded_at, r.digest, r.outcome, NULL
 FROM unnest($14::text[], $15::uuid[]) WITH ORDINALITY AS q (account_id, request_id, place)
 JOIN requests AS r ON r.account_id = q.account_id AND r.request_id = q.request_id
+UNION ALL
+SELECT 7, q.place, 0, 0, NULL, s.value, NULL, NULL
+FROM unnest($16::text[], $17::text[], $18::text[]) WITH ORDINALITY AS q (aggregate_type, aggregate_id, kind, place)
+JOIN side_rows AS s ON s.aggregate_type = q.aggregate_type AND s.aggregate_id = q.aggregate_id AND s.kind = q.kind

@@ -74,7 +74,7 @@ impl<'a> Columns<'a> {
             columns.positions.push(placed.position.cast_signed());
             columns.types.push(&stream.stream.aggregate_type);
             columns.ids.push(&stream.stream.aggregate_id);
-            columns.revisions.push(event.draft.revision.cast_signed());
+            columns.revisions.push(placed.revision.cast_signed());
             columns.event_types.push(&event.draft.event_type);
             columns.event_versions.push(&event.draft.event_version);
             columns.payloads.push(&event.payload);

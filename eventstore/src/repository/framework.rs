@@ -122,6 +122,8 @@ fn append_of<A: Aggregate>(
         take: guards.take,
         request: None,
         side: guards.side,
+        slots: Vec::new(),
+        told: Vec::new(),
         metadata: Metadata {
             actor: text("actor").unwrap_or_default(),
             service: text("service").unwrap_or_default(),

@@ -175,6 +175,11 @@ fn facts_of_streams(
         let state = reader::key_state(&mut statement, stream)?;
         facts.keys.insert(stream.clone(), state);
     }
+    for (stream, kind) in &asked.side {
+        if let Some(value) = reader::side_row(connection, stream, kind)? {
+            facts.side.insert((stream.clone(), kind.clone()), value);
+        }
+    }
     let mut statement =
         connection.prepare_cached("SELECT number FROM account_heads WHERE account_id = ?1")?;
     for account in &asked.accounts {
@@ -284,7 +289,7 @@ fn write_events(
             placed.position,
             stream.stream.aggregate_type,
             stream.stream.aggregate_id,
-            event.draft.revision,
+            placed.revision,
             event.draft.event_type,
             event.draft.event_version,
             event.payload,

@@ -205,18 +205,7 @@ ORDER BY e.sequence"
 
     fn side_row<'a>(&'a self, stream: &'a StreamId, kind: &'a str) -> Answer<'a, Option<Vec<u8>>> {
         let (stream, kind) = (stream.clone(), kind.to_owned());
-        self.ask(move |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT value
-                     FROM side_rows
-                     WHERE aggregate_type = ?1 AND aggregate_id = ?2 AND kind = ?3",
-                )?
-                .query_row([stream.aggregate_type, stream.aggregate_id, kind], |row| {
-                    row.get(0)
-                })
-                .optional()
-        })
+        self.ask(move |connection| side_row(connection, &stream, &kind))
     }
 
     fn request<'a>(
@@ -364,6 +353,25 @@ pub(super) fn holders(connection: &Connection, row: &ClaimRow) -> rusqlite::Resu
             .query_row(claim, |row| row.get(0))?
     };
     Ok(Holders { count, owners })
+}
+
+/// The value of a side row.
+pub(super) fn side_row(
+    connection: &Connection,
+    stream: &StreamId,
+    kind: &str,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection
+        .prepare_cached(
+            "SELECT value
+             FROM side_rows
+             WHERE aggregate_type = ?1 AND aggregate_id = ?2 AND kind = ?3",
+        )?
+        .query_row(
+            [&stream.aggregate_type, &stream.aggregate_id, kind],
+            |row| row.get(0),
+        )
+        .optional()
 }
 
 pub(super) fn shared(

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rollbook_eventstore::{AppendError, Conflict};
+use rollbook_eventstore::{Append, AppendError, Conflict, Log, SideRow, Slot, StreamId, Told};
 use serde_json::json;
 
-use crate::given::{adds, all, event, held, of, stream, takes};
+use crate::given::{adds, all, event, forgets, held, of, stream, takes};
 use crate::house::{House, on_both_homes};
 
 on_both_homes! {
@@ -18,6 +18,8 @@ on_both_homes! {
     r58_positions_revisions_and_account_numbers_have_no_gap
     r58_times_never_decrease_when_the_clock_goes_back
     an_append_of_nothing_confirms_revisions
+    r42_what_is_told_is_added_wherever_its_stream_stands
+    r22_slots_are_taken_once_by_any_process_and_survive_it
     a_closed_log_finishes_what_is_queued_and_takes_no_more
     what_was_appended_is_there_after_a_restart
 }
@@ -241,4 +243,96 @@ async fn what_was_appended_is_there_after_a_restart(house: &House) {
         log.holders(&[held("k", "x", "1").claim]).await.unwrap()[0].owners,
         ["1"]
     );
+}
+
+fn signs_in(id: &str) -> Told {
+    Told {
+        stream: StreamId::new("signin", id),
+        account_id: "acme".into(),
+        event: event("SignedIn", json!({"SignedIn": {}})),
+    }
+}
+
+async fn r42_what_is_told_is_added_wherever_its_stream_stands(house: &House) {
+    let log = house.open().await;
+    let tell = || {
+        let mut append = of(Vec::new());
+        append.told.push(signs_in("1"));
+        append.metadata.reason = Some("because".into());
+        append
+    };
+    let told = futures::future::join_all((0..20).map(|_| log.append(tell()))).await;
+    let mut revisions: Vec<u64> = told
+        .into_iter()
+        .map(|told| told.unwrap().events[0].revision)
+        .collect();
+    revisions.sort_unstable();
+    assert_eq!(revisions, (1..=20).collect::<Vec<_>>());
+    let stored = all(&log).await;
+    assert_eq!(stored.len(), 20);
+    for (event, number) in stored.iter().zip(1..) {
+        assert_eq!((event.revision, event.position), (number, number));
+        assert_eq!(event.account_number, number);
+        assert_eq!(event.metadata.reason, None);
+    }
+    let mut personal = of(Vec::new());
+    personal.told.push(Told {
+        event: event("Named", json!({"Named": {"name": {"$personal": "Zoë"}}})),
+        ..signs_in("1")
+    });
+    let mut twice = of(Vec::new());
+    twice.told = vec![signs_in("1"), signs_in("1")];
+    for malformed in [personal, twice] {
+        let refused = log.append(malformed).await.unwrap_err();
+        assert!(matches!(refused, AppendError::Malformed(_)), "{refused:?}");
+    }
+}
+
+async fn take(log: &Log, series: i64) -> (bool, u32) {
+    let slot = Slot {
+        stream: stream("1"),
+        kind: "tries".into(),
+        series,
+        limit: 3,
+    };
+    let append = Append {
+        slots: vec![slot],
+        ..of(Vec::new())
+    };
+    let taken = log.append(append).await.unwrap().slots[0];
+    (taken.taken, taken.used)
+}
+
+async fn r22_slots_are_taken_once_by_any_process_and_survive_it(house: &House) {
+    let log = house.open().await;
+    log.append(of(vec![adds("1", 0, 1)])).await.unwrap();
+    let many = futures::future::join_all((0..50).map(|_| take(&log, 7))).await;
+    assert_eq!(many.iter().filter(|(taken, _)| *taken).count(), 3);
+    assert_eq!(take(&log, 7).await, (false, 3));
+    log.close().await;
+    let log = house.open().await;
+    assert_eq!(take(&log, 7).await, (false, 3));
+    assert_eq!(take(&log, 8).await, (true, 1), "another series");
+    let reset = Append {
+        side: vec![SideRow {
+            stream: stream("1"),
+            kind: "tries".into(),
+            value: None,
+        }],
+        ..of(Vec::new())
+    };
+    log.append(reset).await.unwrap();
+    assert_eq!(take(&log, 8).await, (true, 1));
+    log.append(forgets("1", 1)).await.unwrap();
+    let append = Append {
+        slots: vec![Slot {
+            stream: stream("1"),
+            kind: "tries".into(),
+            series: 8,
+            limit: 3,
+        }],
+        ..of(Vec::new())
+    };
+    let refused = log.append(append).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Forgotten(_)), "{refused:?}");
 }

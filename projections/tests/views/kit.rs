@@ -163,6 +163,8 @@ impl Directory {
             take: Vec::new(),
             request: None,
             side: Vec::new(),
+            slots: Vec::new(),
+            told: Vec::new(),
             metadata: Metadata {
                 actor: "anna".to_owned(),
                 service: "portal".to_owned(),
