@@ -62,7 +62,7 @@ pub use profile::{
 };
 pub use refusals::{SupervisorFault, UnfitSupervisor, UserError};
 pub use sessions::{
-    AutoLockUser, Entry, ExpireLock, RevokeSessions, SessionsRevoked, UserAutoLocked,
+    AutoLockUser, Entry, ExpireLock, ReportSignIn, RevokeSessions, SessionsRevoked, UserAutoLocked,
     UserLockExpired,
 };
 pub use status::{Facets, Status};
@@ -159,6 +159,7 @@ command_set! {
         // Sessions.
         AutoLockUser,
         ExpireLock,
+        ReportSignIn,
         RevokeSessions,
         // Profile.
         UpdateUser,

@@ -24,7 +24,7 @@ pub use ids::{
 };
 pub use language::LanguageTag;
 pub use limits::{LockDuration, MaxFailedSignIns, PasswordMaxAge};
-pub use password::Password;
+pub use password::{EnteredPassword, Password};
 pub use phone::PhoneNumber;
 pub use signature::Signature;
 pub use text::{

@@ -57,6 +57,7 @@ access! {
         DeactivateUser: [Administrator],
         LockUser: [Administrator],
         UnlockUser: [Administrator, Operator],
+        ResendWelcome: [Administrator],
         SetUserRoles: [Administrator],
         SetUserPermissions: [Administrator],
         AddUserCompanies: [Administrator],
@@ -72,6 +73,18 @@ access! {
         UpdateAccess: [Operator, Administrator],
         RevokeAccess: [Operator, Administrator],
         ListAccesses: [Operator, Administrator, Service],
+    }
+    CredentialService {
+        SetPassword: [Administrator],
+        ChangePassword: [Portal, Own],
+        VerifyPassword: [Portal],
+        RequestPasswordReset: [Administrator, Portal],
+        CompletePasswordReset: [Portal],
+        CompleteWelcome: [Portal],
+        ReportSignIn: [Service],
+        ReportMfaEnrolled: [Service],
+        ResetMfa: [Administrator],
+        RevokeSessions: [Administrator, Own],
     }
     InvitationService {
         InviteUsers: [Administrator],

@@ -14,6 +14,7 @@ mod account;
 mod bench;
 mod choices;
 mod client;
+mod credential;
 mod history;
 mod invite;
 mod involvement;
@@ -65,6 +66,9 @@ enum Command {
     Account(account::AccountArgs),
     /// Manage the users of an account
     User(user::UserArgs),
+    /// Check, change and reset passwords; second factors and sessions
+    #[command(visible_alias = "password")]
+    Credential(credential::CredentialArgs),
     /// Manage what users of other accounts may do in an account
     Access(access::AccessArgs),
     /// Invite people by e-mail address
@@ -131,6 +135,7 @@ impl Cli {
             Command::Bench(args) => bench::run(args).await,
             Command::Account(args) => account::run(args).await,
             Command::User(args) => user::run(args).await,
+            Command::Credential(args) => credential::run(args).await,
             Command::Access(args) => access::run(args).await,
             Command::Invite(args) => invite::run(args).await,
             Command::Involvement(args) => involvement::run(args).await,

@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::cli::Problem;
 use crate::mail::MailOptions;
+use crate::passwords::Cost;
 
 /// Where the service is looked for when nothing else is said.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7657";
@@ -138,6 +139,15 @@ pub struct ServeFlags {
     #[arg(long, value_name = "TAG", env = "ROLLBOOK_MAIL_LANGUAGE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     mail_language: Option<String>,
+    /// How many KiB of memory the hash of a password takes, 19456 or more; a password that was hashed with less is hashed
+    /// anew when its user signs in [default: 19456]
+    #[arg(long, value_name = "KIB", env = "ROLLBOOK_HASH_MEMORY_KIB", value_parser = clap::value_parser!(u32).range(19_456..=4_194_304))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash_memory_kib: Option<u32>,
+    /// How many passes over that memory it takes, 2 or more [default: 2]
+    #[arg(long, value_name = "COUNT", env = "ROLLBOOK_HASH_PASSES", value_parser = clap::value_parser!(u32).range(2..=100))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash_passes: Option<u32>,
     /// What is logged, as a filter such as `info` or `rollbook_services=debug` [default: info]
     #[arg(long, value_name = "FILTER", env = "ROLLBOOK_LOG")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -213,6 +223,10 @@ pub struct Settings {
     mail_link_base: Option<Url>,
     mail_templates: Option<PathBuf>,
     mail_language: Option<String>,
+    #[serde(default)]
+    hash_memory_kib: u32,
+    #[serde(default)]
+    hash_passes: u32,
     /// What is logged.
     pub log: String,
     /// How it is logged.
@@ -327,6 +341,15 @@ impl Settings {
                 .clone()
                 .unwrap_or_else(|| "en".to_owned()),
         }))
+    }
+
+    /// What a password's hash costs; what is given is never below the least it may.
+    pub fn hash_cost(&self) -> Cost {
+        let least = Cost::default();
+        Cost {
+            memory_kib: self.hash_memory_kib.max(least.memory_kib),
+            passes: self.hash_passes.max(least.passes),
+        }
     }
 
     /// The certificate and its key, where both are given.

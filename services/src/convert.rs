@@ -4,6 +4,7 @@
 
 mod access;
 mod account;
+mod credential;
 mod fields;
 mod history;
 mod invitation;
@@ -24,6 +25,7 @@ pub use access::{
     access_from_row, access_from_state, external_user, former_external_user, list_accesses,
 };
 pub use account::{NewAccount, ToAccount, account_from_row, account_from_state, add_company};
+pub use credential::{LinkFollowed, ResetRequested, SignIn, WithPasswords, sign_in_result};
 pub use fields::Fields;
 pub(crate) use history::direction;
 pub use history::{Disclose, event, event_filter};
@@ -34,7 +36,7 @@ pub use invitation::{
 pub use involvement::{ToInvoice, involvement, reviewer};
 pub use mail::{ToMail, dead_letter_from_row, dead_letter_from_state};
 pub use user::{
-    CopiedUser, FoundUsers, ImportOf, ImportRow, ListedUsers, NewUser, ToUser, UserKeyword,
+    Again, CopiedUser, FoundUsers, ImportOf, ImportRow, ListedUsers, NewUser, ToUser, UserKeyword,
     WatchedUsers, allegiance, allegiances, blocker, change, create_user, deleted_user, denial,
     import_refusal, user_from_row, user_from_state, user_now,
 };

@@ -3,6 +3,7 @@
 //! What is loaded may come from the cache of hot aggregates. The commit checks that none of it has moved, and a refusal that was
 //! decided on cached state is decided again on fresh state, so the cache can never make an answer a lie.
 
+pub mod attempts;
 mod rows;
 mod states;
 mod unit;
@@ -11,18 +12,20 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use rollbook_aggregates::FORM;
 use rollbook_aggregates::access::{Access, AccessKey};
 use rollbook_aggregates::account::Account;
-use rollbook_aggregates::domain::Context;
+use rollbook_aggregates::domain::{Claim, Context, Reason};
 use rollbook_aggregates::invitation::Invitation;
 use rollbook_aggregates::invoice::Invoice;
 use rollbook_aggregates::mail::Mail;
 use rollbook_aggregates::upcasters::upcasters;
-use rollbook_aggregates::user::{Blocker, User, deletion_blockers, deletion_reads};
+use rollbook_aggregates::user::{Blocker, ExpireLock, User, deletion_blockers, deletion_reads};
 use rollbook_aggregates::values::{AccountId, ReasonText, UserId};
 use rollbook_eventstore::{
-    Append, AppendError, Clock, Log, Metadata, Repeated, Repository, Request, Snapshots, Violation,
+    Append, AppendError, Clock, Log, Metadata, Repeated, Repository, Request, SlotTaken, Snapshots,
+    Violation,
 };
 use rollbook_projections::MakeSnapshot;
 use rollbook_proto::v1::ErrorReason;
@@ -34,8 +37,10 @@ use crate::caller::Caller;
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 use crate::passwords::Hasher;
+use crate::plans::OnUser;
 
 pub use states::{States, Stored};
+use unit::How;
 pub use unit::{Unit, account_not_found, not_acting, sessions_ended};
 
 /// How often a command is decided anew because what it rests on moved.
@@ -54,6 +59,7 @@ pub struct Executor {
     pub hasher: Hasher,
     /// Whether links are sent by mail, so that no caller gets their tokens.
     pub mail: bool,
+    gates: attempts::Gates,
     accounts: Repository<Account>,
     users: Repository<User>,
     accesses: Repository<Access>,
@@ -120,6 +126,8 @@ pub struct Done<T> {
     pub outcome: T,
     /// The last position of the commit; 0 where nothing was to be committed.
     pub position: u64,
+    /// What became of the slots it took; empty for a repeat.
+    pub slots: Vec<SlotTaken>,
     /// The aggregates it touched, as they are after the commit; empty for a repeat.
     pub states: States,
 }
@@ -146,6 +154,7 @@ impl Executor {
             clock,
             hasher,
             mail: false,
+            gates: attempts::Gates::default(),
         }
     }
 
@@ -180,15 +189,34 @@ impl Executor {
     /// # Errors
     /// The refusal of the domain, a mismatch of revisions, a reused request id, or that the log cannot take it.
     pub async fn run<P: Plan>(&self, order: &Order, plan: &P) -> Outcome<Done<P::Outcome>> {
-        let mut fresh = false;
+        let dry = order.options.validate_only;
+        self.carry_out(order, plan, dry).await
+    }
+
+    /// Says why a command would be refused, and commits nothing.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn dry_run<P: Plan>(&self, order: &Order, plan: &P) -> Outcome<()> {
+        self.carry_out(order, plan, true).await.map(drop)
+    }
+
+    async fn carry_out<P: Plan>(
+        &self,
+        order: &Order,
+        plan: &P,
+        dry: bool,
+    ) -> Outcome<Done<P::Outcome>> {
+        let mut how = How { fresh: false, dry };
         for _ in 0..ATTEMPTS {
-            let mut unit = Unit::new(self, order, fresh);
+            let mut unit = Unit::new(self, order, how);
             match self.attempt(&mut unit, plan).await? {
                 Attempt::Done(done) => return Ok(done),
                 Attempt::Again => {}
                 Attempt::Refused(failure) if unit.rests_on_cache() => {
                     tracing::trace!(reason = failure.reason(), "refused on cached state");
                 }
+                Attempt::Refused(failure) if self.lift_of(order, &failure).await? => {}
                 Attempt::Refused(failure) => {
                     return match self.repeated::<P>(order).await? {
                         Some(done) => Ok(done),
@@ -196,7 +224,7 @@ impl Executor {
                     };
                 }
             }
-            fresh = true;
+            how.fresh = true;
         }
         Err(Failure::contention())
     }
@@ -207,7 +235,7 @@ impl Executor {
         plan: &P,
     ) -> Outcome<Attempt<P::Outcome>> {
         match self.planned(unit, plan).await {
-            Ok(outcome) if unit.order().options.validate_only => self.check(unit, outcome).await,
+            Ok(outcome) if !unit.commits() => self.check(unit, outcome).await,
             Ok(outcome) => self.commit(unit, outcome).await,
             Err(failure) => Ok(Attempt::Refused(failure)),
         }
@@ -228,6 +256,7 @@ impl Executor {
                 None => Attempt::Done(Done {
                     outcome,
                     position: 0,
+                    slots: Vec::new(),
                     states: unit.take_states(),
                 }),
             }),
@@ -249,6 +278,7 @@ impl Executor {
                     None => Attempt::Done(Done {
                         outcome,
                         position: appended.last_position,
+                        slots: appended.slots,
                         states,
                     }),
                 })
@@ -258,8 +288,64 @@ impl Executor {
         }
     }
 
+    /// Whether a command was refused for want of an administrator while the lock of one is over by the clock; that is recorded
+    /// now.
+    fn lift_of<'a>(
+        &'a self,
+        order: &'a Order,
+        failure: &'a Failure,
+    ) -> BoxFuture<'a, Outcome<bool>> {
+        Box::pin(async move {
+            let wanting = [
+                Reason::LastAdministrator,
+                Reason::NotAdministrator,
+                Reason::UserStillNeeded,
+            ];
+            if !wanting
+                .iter()
+                .any(|reason| reason.as_str() == failure.reason())
+            {
+                return Ok(false);
+            }
+            let claim = rows::claim(&order.account_id, &Claim::LockedAdministrator);
+            let mut lifted = false;
+            for holders in self.log.holders(&[claim]).await? {
+                for id in &holders.owners {
+                    let (user, _) = self.fresh::<User>(id).await?;
+                    lifted |= self.lift(&user).await?;
+                }
+            }
+            Ok(lifted)
+        })
+    }
+
+    /// Records that a user's lock is over by the clock, where it is.
+    fn lift<'a>(&'a self, user: &'a User) -> BoxFuture<'a, Outcome<bool>> {
+        Box::pin(async move {
+            let Some(person) = user.person() else {
+                return Ok(false);
+            };
+            let account_id = person.account_id();
+            let (account, _) = self.fresh::<Account>(account_id.as_str()).await?;
+            let over = person.facets().lock_expires_at(account.settings());
+            if over.is_none_or(|time| time > self.clock.now()) {
+                return Ok(false);
+            }
+            let order = Order::of_the_service(account_id.clone(), &self.clock);
+            let expire = OnUser {
+                user: person.id(),
+                command: ExpireLock,
+            };
+            self.run(&order, &expire).await?;
+            Ok(true)
+        })
+    }
+
     /// The answer of the same command, where it was carried out before.
-    async fn repeated<P: Plan>(&self, order: &Order) -> Outcome<Option<Done<P::Outcome>>> {
+    ///
+    /// # Errors
+    /// When the request id was used for another command, or the log cannot be read.
+    pub async fn repeated<P: Plan>(&self, order: &Order) -> Outcome<Option<Done<P::Outcome>>> {
         let Some(request_id) = order.options.request_id else {
             return Ok(None);
         };
@@ -287,13 +373,18 @@ impl Executor {
         };
         let cached = user.cached || access.as_ref().is_some_and(|hot| hot.cached);
         match unit::acting(caller, &user.state, access.as_ref().map(|hot| &*hot.state)) {
-            Err(_) if cached => self.authorise_afresh(caller, &id).await,
+            Err(_) if cached || user.state.person().is_some() => {
+                self.authorise_afresh(caller, &id).await
+            }
             answer => answer.map(drop),
         }
     }
 
     async fn authorise_afresh(&self, caller: &Caller, id: &str) -> Outcome<()> {
-        let user = self.users.fresh(id).await?.state;
+        let mut user = self.users.fresh(id).await?.state;
+        if self.lift(&user).await? {
+            user = self.users.fresh(id).await?.state;
+        }
         let access = match unit::foreign(caller, &user) {
             Some(key) => Some(self.accesses.fresh(&key.to_string()).await?.state),
             None => None,
@@ -336,7 +427,14 @@ impl Executor {
     /// # Errors
     /// When there is no such user.
     pub async fn deletion_blockers(&self, order: &Order, user: UserId) -> Outcome<Vec<Blocker>> {
-        let mut unit = Unit::new(self, order, true);
+        let mut unit = Unit::new(
+            self,
+            order,
+            How {
+                fresh: true,
+                dry: true,
+            },
+        );
         unit.authorise().await?;
         let account = unit.account().await?;
         let user = unit.load::<User>(&user.to_string()).await?;
@@ -397,6 +495,7 @@ fn again<T: DeserializeOwned>(repeated: &Repeated) -> Outcome<Done<T>> {
     Ok(Done {
         outcome,
         position: repeated.last_position,
+        slots: Vec::new(),
         states: States::default(),
     })
 }

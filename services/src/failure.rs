@@ -306,7 +306,9 @@ const fn code_of(reason: ErrorReason) -> Code {
         ErrorReason::TokenMissing | ErrorReason::TokenInvalid | ErrorReason::SessionsEnded => {
             Code::Unauthenticated
         }
-        ErrorReason::NotAllowed | ErrorReason::NotAdministrator => Code::PermissionDenied,
+        ErrorReason::NotAllowed | ErrorReason::NotAdministrator | ErrorReason::PasswordWrong => {
+            Code::PermissionDenied
+        }
         ErrorReason::RevisionMismatch | ErrorReason::Contention => Code::Aborted,
         ErrorReason::ViewLagging | ErrorReason::ViewStopped | ErrorReason::LogUnavailable => {
             Code::Unavailable

@@ -16,7 +16,7 @@ mod gate;
 pub mod mail;
 mod methods;
 mod page;
-mod passwords;
+pub mod passwords;
 mod plans;
 pub mod server;
 mod tokens;

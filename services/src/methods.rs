@@ -2,6 +2,7 @@
 
 mod accesses;
 mod accounts;
+mod credentials;
 mod history;
 mod invitations;
 mod involvements;
@@ -88,11 +89,20 @@ in_account! {
     GrantAccessRequest UpdateAccessRequest RevokeAccessRequest ListAccessesRequest
     GetCodingDefaultsRequest ProposeReviewersRequest ProposeApproverRequest ListAddresseesRequest
     RetryDeadLetterRequest
+    ResendWelcomeRequest SetPasswordRequest ChangePasswordRequest VerifyPasswordRequest
+    RequestPasswordResetRequest ReportSignInRequest ReportMfaEnrolledRequest ResetMfaRequest
+    RevokeSessionsRequest
 }
 
-impl Named for pb::AcceptInvitationRequest {
-    const NAME: &'static str = "AcceptInvitationRequest";
+macro_rules! named {
+    ($($request:ident)+) => {$(
+        impl Named for pb::$request {
+            const NAME: &'static str = stringify!($request);
+        }
+    )+};
 }
+
+named! { AcceptInvitationRequest CompletePasswordResetRequest CompleteWelcomeRequest }
 
 /// A command that passed the gate and authorisation, with the digest of its content.
 struct Arrived<R> {

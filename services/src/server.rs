@@ -23,7 +23,7 @@ use crate::failure::chain;
 use crate::gate::GateLayer;
 use crate::mail::{MailError, MailOptions, Mailer};
 use crate::methods::Directory;
-use crate::passwords::Hasher;
+use crate::passwords::{Cost, Hasher};
 use crate::work::Work;
 
 pub use keys::token_key_pem;
@@ -72,6 +72,8 @@ pub struct Options {
     pub allow_plaintext: bool,
     /// How mail is sent; none: who asks for a link is told its token instead.
     pub mail: Option<MailOptions>,
+    /// What a password's hash costs.
+    pub hash_cost: Cost,
     /// The time that rules judge by.
     pub clock: Clock,
 }
@@ -227,8 +229,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         source,
     })?;
     let stopping = CancellationToken::new();
-    let parallel = available_parallelism().map_or(1, usize::from);
-    let executor = Executor::new(log.clone(), options.clock.clone(), Hasher::new(parallel))
+    // One processor is left to whoever does not wait for a password.
+    let processors = available_parallelism().map_or(1, usize::from);
+    let hasher = Hasher::new(processors - 1).at(options.hash_cost);
+    let executor = Executor::new(log.clone(), options.clock.clone(), hasher)
         .with_snapshots(views.snapshots())
         .sending_mail(mailer.is_some());
     views.keep_snapshots(executor.snapshots_of_users());
@@ -315,6 +319,9 @@ fn router(
         .add_service(
             pb::external_access_service_server::ExternalAccessServiceServer::new(directory.clone()),
         )
+        .add_service(pb::credential_service_server::CredentialServiceServer::new(
+            directory.clone(),
+        ))
         .add_service(pb::invitation_service_server::InvitationServiceServer::new(
             directory.clone(),
         ))

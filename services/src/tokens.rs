@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use rollbook_aggregates::values::{InvitationId, TokenDigest, UserId};
+use rollbook_aggregates::values::{AccountId, InvitationId, TokenDigest, UserId};
 use rollbook_eventstore::Log;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -28,10 +28,28 @@ pub fn welcome(log: &Log, user: UserId, issue: u32) -> Secret {
     secret(log, "welcome", user.as_uuid(), issue)
 }
 
-/// The secret of the link by which a user chooses another password, as it was sent the `issue`th time.
+/// The secret of a reset link of a user, as it was sent the `issue`th time.
 #[must_use]
-pub fn password_reset(log: &Log, user: UserId, issue: u32) -> Secret {
-    secret(log, "password-reset", user.as_uuid(), issue)
+pub fn reset(log: &Log, user: UserId, issue: u32) -> Secret {
+    secret(log, "reset", user.as_uuid(), issue)
+}
+
+/// An id that stands for nobody under a name, in the shape of a user's, and always the same for the same name.
+#[must_use]
+pub fn nobody(log: &Log, account: &AccountId, name: &str) -> Uuid {
+    /// 2025, when nobody could be made yet, and for how many milliseconds from then on somebody seems to have been.
+    const FROM_MILLIS: u64 = 1_735_689_600_000;
+    const FOR_MILLIS: u64 = 365 * 24 * 60 * 60 * 1000;
+    let name = name.to_lowercase();
+    let digest = log.digest("nobody", &[account.as_str().as_bytes(), name.as_bytes()]);
+    let (millis, rest) = digest.split_at(8);
+    let millis = millis
+        .iter()
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    let mut random = [0; 10];
+    random.copy_from_slice(&rest[..10]);
+    uuid::Builder::from_unix_timestamp_millis(FROM_MILLIS + millis % FOR_MILLIS, &random)
+        .into_uuid()
 }
 
 /// The secret of an invitation, as it was sent the `issue`th time.
@@ -50,6 +68,54 @@ pub fn text(id: Uuid, secret: &Secret) -> String {
     BASE64.encode([id.as_bytes().as_slice(), &secret.0].concat())
 }
 
+/// A token of a link to a user as it came back.
+#[derive(Clone)]
+pub struct UserToken {
+    /// The user it names.
+    pub user: UserId,
+    secret: [u8; 32],
+}
+
+impl UserToken {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is not the text of a token.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const PROBLEM: &str = "must be the token of a welcome or reset link";
+        let (id, secret) = parts(text).ok_or(PROBLEM)?;
+        Ok(Self {
+            user: UserId::parse(&id).map_err(|_| PROBLEM)?,
+            secret,
+        })
+    }
+
+    /// What would be stored of it; compared in constant time with what is.
+    #[must_use]
+    pub fn digest(&self) -> TokenDigest {
+        Secret(self.secret).digest()
+    }
+}
+
+impl std::fmt::Debug for UserToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserToken")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The id and the secret of a token's text.
+fn parts(text: &str) -> Option<(String, [u8; 32])> {
+    if text.len() != 64 {
+        return None;
+    }
+    let bytes = BASE64.decode(text).ok()?;
+    let (id, secret) = bytes.split_at_checked(16)?;
+    let id = Uuid::from_slice(id).ok()?;
+    Some((id.to_string(), secret.try_into().ok()?))
+}
+
 /// A token of an invitation as it came back.
 #[derive(Clone)]
 pub struct InvitationToken {
@@ -65,15 +131,10 @@ impl InvitationToken {
     /// When it is not the text of a token.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const PROBLEM: &str = "must be the token of an invitation link";
-        if text.len() != 64 {
-            return Err(PROBLEM);
-        }
-        let bytes = BASE64.decode(text).map_err(|_| PROBLEM)?;
-        let (id, secret) = bytes.split_at_checked(16).ok_or(PROBLEM)?;
-        let id = Uuid::from_slice(id).map_err(|_| PROBLEM)?;
+        let (id, secret) = parts(text).ok_or(PROBLEM)?;
         Ok(Self {
-            invitation: InvitationId::parse(&id.to_string()).map_err(|_| PROBLEM)?,
-            secret: secret.try_into().map_err(|_| PROBLEM)?,
+            invitation: InvitationId::parse(&id).map_err(|_| PROBLEM)?,
+            secret,
         })
     }
 

@@ -7,6 +7,7 @@ use http::uri::PathAndQuery;
 use prost::bytes::{Buf as _, BufMut as _};
 use rollbook_eventstore::Clock;
 use rollbook_proto::v1::account_service_client::AccountServiceClient;
+use rollbook_proto::v1::credential_service_client::CredentialServiceClient;
 use rollbook_proto::v1::external_access_service_client::ExternalAccessServiceClient;
 use rollbook_proto::v1::history_service_client::HistoryServiceClient;
 use rollbook_proto::v1::invitation_service_client::InvitationServiceClient;
@@ -212,6 +213,12 @@ impl Caller {
     #[must_use]
     pub fn external_access(&self) -> ExternalAccessServiceClient<Wire> {
         ExternalAccessServiceClient::new(self.wire()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Client of the `CredentialService`.
+    #[must_use]
+    pub fn credentials(&self) -> CredentialServiceClient<Wire> {
+        CredentialServiceClient::new(self.wire()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// Client of the `InvitationService`.

@@ -13,6 +13,7 @@ use rollbook_eventstore::{Append, Clock, MasterKey, NewEvent, StreamAppend, Stre
 use rollbook_proto::v1 as pb;
 use rollbook_services::caller::{Minter, Role, generate_key_pem};
 use rollbook_services::mail::MailOptions;
+use rollbook_services::passwords::Cost;
 use rollbook_services::server::{self, Options, Running, Store};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
@@ -198,6 +199,22 @@ impl Directory {
         Self { process, ..self }
     }
 
+    /// Stops the process and starts one again, which hashes passwords at another cost.
+    #[must_use]
+    pub async fn restarted_at(self, cost: Cost) -> Self {
+        let data_dir = self.process.stop().await;
+        let process = serve_at(
+            data_dir,
+            self.database.as_ref(),
+            &self.keys,
+            &self.clock,
+            cost,
+            self.mail.clone(),
+        )
+        .await;
+        Self { process, ..self }
+    }
+
     /// A caller of this directory.
     #[must_use]
     pub fn caller(&self, identity: Identity) -> Caller {
@@ -347,6 +364,17 @@ async fn serve(
     clock: &Clock,
     mail: Option<MailOptions>,
 ) -> Process {
+    serve_at(data_dir, database, keys, clock, Cost::default(), mail).await
+}
+
+async fn serve_at(
+    data_dir: TempDir,
+    database: Option<&Database>,
+    keys: &Keys,
+    clock: &Clock,
+    hash_cost: Cost,
+    mail: Option<MailOptions>,
+) -> Process {
     let running = server::start(Options {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         data_dir: data_dir.path().to_owned(),
@@ -360,6 +388,7 @@ async fn serve(
         tls: None,
         allow_plaintext: false,
         mail,
+        hash_cost,
         clock: clock.clone(),
     })
     .await

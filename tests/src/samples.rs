@@ -13,8 +13,19 @@ use crate::ask;
 use crate::caller::{Caller, Identity};
 use crate::contract;
 use crate::directory::Directory;
-use crate::people::{allegiance, grant, link, person};
+use crate::people::{PASSWORD, allegiance, grant, link, person};
 use crate::tenant::Tenant;
+
+/// The methods whose samples are for the account that keeps passwords itself.
+const PASSWORDS: [&str; 7] = [
+    "SetPassword",
+    "ChangePassword",
+    "VerifyPassword",
+    "RequestPasswordReset",
+    "CompletePasswordReset",
+    "CompleteWelcome",
+    "ResendWelcome",
+];
 
 /// An account in which every method has something to work on.
 pub struct World {
@@ -32,6 +43,31 @@ pub struct World {
     /// A mail that could not be sent.
     mail_id: String,
     own: Caller,
+    keeper: Keeper,
+}
+
+/// An account that keeps passwords itself.
+struct Keeper {
+    tenant: Tenant,
+    /// A user who was sent a welcome link.
+    welcomed: String,
+    welcome_token: String,
+    /// Of its administrator.
+    reset_token: String,
+}
+
+impl Keeper {
+    async fn create(directory: &Directory, account_id: &str) -> Self {
+        let tenant = Tenant::with_passwords(directory, account_id).await;
+        let (welcomed, welcome_token) = tenant.welcomed("WEL").await;
+        let reset_token = tenant.reset_token(&tenant.administrator.email).await;
+        Self {
+            tenant,
+            welcomed,
+            welcome_token,
+            reset_token,
+        }
+    }
 }
 
 /// A valid request, and somebody who may send it.
@@ -263,6 +299,7 @@ impl World {
             invitation_token: invited.token,
             mail_id,
             own,
+            keeper: Keeper::create(directory, &format!("{account_id}-keeps")).await,
         }
     }
 
@@ -288,12 +325,16 @@ impl World {
     /// A caller of this role for this account; the operator is for all.
     #[must_use]
     pub fn caller(&self, role: Role) -> Caller {
+        self.caller_of(&self.tenant, role)
+    }
+
+    fn caller_of(&self, tenant: &Tenant, role: Role) -> Caller {
         match role {
-            Role::Operator => &self.tenant.operator,
-            Role::Administrator => &self.tenant.admin,
-            Role::Service => &self.tenant.service,
-            Role::Portal => &self.tenant.portal,
-            Role::Auditor => &self.tenant.auditor,
+            Role::Operator => &tenant.operator,
+            Role::Administrator => &tenant.admin,
+            Role::Service => &tenant.service,
+            Role::Portal => &tenant.portal,
+            Role::Auditor => &tenant.auditor,
             Role::Own => &self.own,
         }
         .clone()
@@ -317,6 +358,7 @@ impl World {
             self.user_request(name),
             self.user_company_request(name),
             self.access_request(name),
+            self.credential_request(name),
             self.invitation_request(name),
             self.involvement_request(name),
             self.routing_request(name),
@@ -335,10 +377,15 @@ impl World {
         } else {
             may[0]
         };
+        let tenant = if PASSWORDS.contains(&method.name()) {
+            &self.keeper.tenant
+        } else {
+            &self.tenant
+        };
         Sample {
+            caller: self.caller_of(tenant, role),
             method,
             message,
-            caller: self.caller(role),
         }
     }
 
@@ -566,6 +613,82 @@ impl World {
             .encode_to_vec(),
             "RevokeAccess" => ask!(t, RevokeAccessRequest { user_id }).encode_to_vec(),
             "ListAccesses" => ask!(t, ListAccessesRequest { user_id }).encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
+    fn credential_request(&self, method: &str) -> Option<Vec<u8>> {
+        let (t, k) = (&self.tenant, &self.keeper.tenant);
+        let user_id = &self.idle;
+        let administrator = &k.administrator;
+        let password = "four candles in a blue boat";
+        let bytes = match method {
+            "SetPassword" => ask!(
+                k,
+                SetPasswordRequest {
+                    user_id: &self.keeper.welcomed,
+                    password,
+                    administrator_password: PASSWORD,
+                }
+            )
+            .encode_to_vec(),
+            "ChangePassword" => ask!(
+                k,
+                ChangePasswordRequest {
+                    user_id: &administrator.user_id,
+                    present_password: PASSWORD,
+                    password,
+                }
+            )
+            .encode_to_vec(),
+            "VerifyPassword" => ask!(
+                k,
+                VerifyPasswordRequest {
+                    user_name: &administrator.email,
+                    password: PASSWORD,
+                }
+            )
+            .encode_to_vec(),
+            "RequestPasswordReset" => ask!(
+                k,
+                RequestPasswordResetRequest {
+                    key: pb::request_password_reset_request::Key::UserId(
+                        administrator.user_id.clone()
+                    ),
+                }
+            )
+            .encode_to_vec(),
+            "CompletePasswordReset" => pb::CompletePasswordResetRequest {
+                token: self.keeper.reset_token.clone(),
+                password: password.to_owned(),
+                command: None,
+            }
+            .encode_to_vec(),
+            "CompleteWelcome" => pb::CompleteWelcomeRequest {
+                token: self.keeper.welcome_token.clone(),
+                password: password.to_owned(),
+                command: None,
+            }
+            .encode_to_vec(),
+            "ResendWelcome" => ask!(
+                k,
+                ResendWelcomeRequest {
+                    user_id: &self.keeper.welcomed
+                }
+            )
+            .encode_to_vec(),
+            "ReportSignIn" => ask!(
+                t,
+                ReportSignInRequest {
+                    user_id,
+                    checked: pb::CheckedSignIn::Succeeded,
+                }
+            )
+            .encode_to_vec(),
+            "ReportMfaEnrolled" => ask!(t, ReportMfaEnrolledRequest { user_id }).encode_to_vec(),
+            "ResetMfa" => ask!(t, ResetMfaRequest { user_id }).encode_to_vec(),
+            "RevokeSessions" => ask!(t, RevokeSessionsRequest { user_id }).encode_to_vec(),
             _ => return None,
         };
         Some(bytes)

@@ -155,6 +155,52 @@ impl Tenant {
         self.create_user(people::person(signature)).await
     }
 
+    /// Creates a user who is sent a welcome link; answers its id and the token.
+    pub async fn welcomed(&self, signature: &str) -> (String, String) {
+        let user = pb::NewUser {
+            welcome: true,
+            ..people::person(signature)
+        };
+        let created = self.try_create(user).await.answer();
+        (created.user.unwrap().user_id, created.welcome_token)
+    }
+
+    /// Creates a user with this password.
+    pub async fn user_with(&self, signature: &str, password: &str) -> pb::User {
+        self.create_user(pb::NewUser {
+            password: password.to_owned(),
+            ..people::person(signature)
+        })
+        .await
+    }
+
+    /// What becomes of somebody who signs in at the portal.
+    pub async fn sign_in(&self, user_name: &str, password: &str) -> pb::SignInResult {
+        self.portal
+            .credentials()
+            .verify_password(ask!(
+                self,
+                VerifyPasswordRequest {
+                    user_name,
+                    password
+                }
+            ))
+            .await
+            .answer()
+            .result()
+    }
+
+    /// The token of a reset link, which the portal asked for.
+    pub async fn reset_token(&self, user_name: &str) -> String {
+        let key = pb::request_password_reset_request::Key::UserName(user_name.to_owned());
+        self.portal
+            .credentials()
+            .request_password_reset(ask!(self, RequestPasswordResetRequest { key }))
+            .await
+            .answer()
+            .token
+    }
+
     /// Creates an active STANDARD user in all three companies.
     pub async fn clerk(&self, signature: &str) -> pb::User {
         self.create_user(pb::NewUser {
@@ -203,6 +249,15 @@ impl Tenant {
             service: at(&self.service),
             portal: at(&self.portal),
             auditor: at(&self.auditor),
+            ..self.clone()
+        }
+    }
+
+    /// The same account, whose administrator has a token of now.
+    #[must_use]
+    pub fn signed_in_again(&self) -> Self {
+        Self {
+            admin: self.admin.signed_in_again(),
             ..self.clone()
         }
     }

@@ -124,6 +124,8 @@ reasons! {
     EmailShared = "EMAIL_SHARED" is FailedPrecondition,
     /// The account keeps passwords elsewhere.
     PasswordsKeptElsewhere = "PASSWORDS_KEPT_ELSEWHERE" is FailedPrecondition,
+    /// The account keeps passwords itself, so nobody else reports sign-ins.
+    PasswordsKeptHere = "PASSWORDS_KEPT_HERE" is FailedPrecondition,
     /// The account lets passwords be changed through a reset link only.
     PasswordByLinkOnly = "PASSWORD_BY_LINK_ONLY" is FailedPrecondition,
     /// The user has not completed its onboarding.

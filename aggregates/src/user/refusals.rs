@@ -94,6 +94,9 @@ pub enum UserError {
     /// The account keeps passwords elsewhere.
     #[error("the account keeps passwords elsewhere")]
     PasswordsKeptElsewhere,
+    /// The account keeps passwords itself.
+    #[error("the account keeps passwords itself, so nobody else reports sign-ins")]
+    PasswordsKeptHere,
     /// A password changes through a reset link only.
     #[error("the account lets passwords be changed through a reset link only")]
     PasswordByLinkOnly,
@@ -145,6 +148,7 @@ impl Refusal for UserError {
             Self::PasswordMissing => Reason::PasswordMissing,
             Self::PasswordAndWelcome => Reason::PasswordAndWelcome,
             Self::PasswordsKeptElsewhere => Reason::PasswordsKeptElsewhere,
+            Self::PasswordsKeptHere => Reason::PasswordsKeptHere,
             Self::PasswordByLinkOnly => Reason::PasswordByLinkOnly,
             Self::NotOnboarded => Reason::NotOnboarded,
             Self::Onboarded => Reason::Onboarded,
@@ -172,6 +176,7 @@ impl Refusal for UserError {
             | Self::SignatureTaken
             | Self::EmailTaken
             | Self::PasswordsKeptElsewhere
+            | Self::PasswordsKeptHere
             | Self::PasswordByLinkOnly
             | Self::NotOnboarded
             | Self::Onboarded
@@ -204,6 +209,7 @@ impl Refusal for UserError {
             }
             Self::Deleted
             | Self::PasswordsKeptElsewhere
+            | Self::PasswordsKeptHere
             | Self::PasswordByLinkOnly
             | Self::NotOnboarded
             | Self::Onboarded

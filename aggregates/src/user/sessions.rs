@@ -8,7 +8,7 @@ use crate::domain::{Apply, Context, Decide, Decision, Timestamp};
 use crate::values::PasswordAuthority;
 
 /// What becomes of somebody who has proven to be a user; the first that holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// It may not sign in.
     Inactive,
@@ -132,6 +132,31 @@ impl Decide for ExpireLock {
     fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
         let met = user.lock_expiry_met(ctx).into_iter().collect();
         Ok(Decision::of(ctx, user, met))
+    }
+}
+
+/// Reports what became of a sign-in that was checked elsewhere (R18). Only the end of a lock is recorded here: sign-ins are
+/// told in a stream of their own, and failures are counted beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportSignIn {
+    /// Whether the user proved who it is.
+    pub succeeded: bool,
+}
+
+impl Decide for ReportSignIn {
+    type Aggregate = User;
+
+    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
+        let person = user.must_be_present(ctx)?;
+        match ctx.account.settings().password_authority {
+            PasswordAuthority::External => {}
+            PasswordAuthority::Directory => return Err(UserError::PasswordsKeptHere),
+        }
+        if !person.onboarded {
+            return Err(UserError::NotOnboarded);
+        }
+        let over = user.lock_expiry_met(ctx).into_iter().collect();
+        Ok(Decision::of(ctx, user, over))
     }
 }
 

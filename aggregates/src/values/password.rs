@@ -3,6 +3,7 @@
 use std::fmt;
 
 use caseless::Caseless;
+use subtle::ConstantTimeEq;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -13,21 +14,36 @@ use super::ParseError;
 pub struct Password(String);
 
 impl Password {
-    /// Without a second factor, which nobody has yet.
+    /// Without a second factor.
     const MIN_CHARS: usize = 15;
+    /// With one.
+    const MIN_CHARS_BESIDE_A_FACTOR: usize = 8;
     const MAX_BYTES: usize = 1024;
     const MIN_OF_ITS_OWN: usize = 8;
 
-    /// Reads a password that is to be set, and refuses what is easily guessed. Nothing is trimmed.
+    /// Reads a password that is to be set by somebody without a second factor, and refuses what is easily guessed. Nothing is
+    /// trimmed.
     ///
     /// # Errors
     /// When it is too short, too long, a common password or a short pattern repeated.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
+        if text.len() <= Self::MAX_BYTES && text.chars().count() < Self::MIN_CHARS {
+            return Err(ParseError::new("must have at least 15 characters"));
+        }
+        Self::parse_shorter(text)
+    }
+
+    /// Reads a password that is to be set by somebody who may have a second factor; where it has none,
+    /// [`Self::must_do_alone`] is to be asked too.
+    ///
+    /// # Errors
+    /// When it is too short for anybody, too long, a common password or a short pattern repeated.
+    pub fn parse_shorter(text: &str) -> Result<Self, ParseError> {
         if text.len() > Self::MAX_BYTES {
             return Err(ParseError::new("must have at most 1024 bytes"));
         }
-        if text.chars().count() < Self::MIN_CHARS {
-            return Err(ParseError::new("must have at least 15 characters"));
+        if text.chars().count() < Self::MIN_CHARS_BESIDE_A_FACTOR {
+            return Err(ParseError::new("must have at least 8 characters"));
         }
         let plain = plain(text);
         if common().any(|line| line == plain.as_str()) {
@@ -37,6 +53,26 @@ impl Password {
             return Err(ParseError::new("must not repeat a short pattern"));
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// Refuses a password that is too short without a second factor.
+    ///
+    /// # Errors
+    /// When it has fewer than 15 characters.
+    pub fn must_do_alone(&self) -> Result<(), ParseError> {
+        if self.0.chars().count() < Self::MIN_CHARS {
+            Err(ParseError::new(
+                "must have at least 15 characters without a second factor",
+            ))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether it is the one that was entered, in a time that does not tell how much of them is alike.
+    #[must_use]
+    pub fn is(&self, entered: &EnteredPassword) -> bool {
+        self.as_bytes().ct_eq(entered.as_bytes()).into()
     }
 
     /// Refuses a password that is little more than what is known of its owner.
@@ -73,13 +109,44 @@ impl Password {
     }
 }
 
+/// A password as somebody entered it to prove who it is: any text. It cannot be printed or serialised, and is wiped when
+/// dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct EnteredPassword(String);
+
+impl EnteredPassword {
+    /// Reads what was entered. Nothing is trimmed.
+    ///
+    /// # Errors
+    /// When it is empty, or longer than any password.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        if (1..=Password::MAX_BYTES).contains(&text.len()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseError::new("must have 1 to 1024 bytes"))
+        }
+    }
+
+    /// The bytes to hash.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for EnteredPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EnteredPassword(…)")
+    }
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
     }
 }
 
-/// Passwords of 15 characters or more that lists of leaked ones name most often, folded, one a line.
+/// Passwords of 8 characters or more that lists of leaked ones name most often, folded, one a line.
 fn common() -> impl Iterator<Item = &'static str> {
     include_str!("common_passwords.txt").lines()
 }

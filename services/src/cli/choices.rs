@@ -138,6 +138,16 @@ choices! {
 }
 
 choices! {
+    /// What was found out about a sign-in.
+    Checked => CheckedSignIn {
+        /// The user proved who it is
+        Succeeded,
+        /// It did not
+        Failed,
+    }
+}
+
+choices! {
     /// Who keeps and checks passwords.
     Passwords => PasswordAuthority {
         /// This directory

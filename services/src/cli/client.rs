@@ -6,6 +6,7 @@ use clap::Args;
 use prost_types::FieldMask;
 use rollbook_proto::v1::{
     CommandOptions, account_service_client::AccountServiceClient,
+    credential_service_client::CredentialServiceClient,
     external_access_service_client::ExternalAccessServiceClient,
     history_service_client::HistoryServiceClient,
     invitation_service_client::InvitationServiceClient,
@@ -201,6 +202,13 @@ impl Client {
             ..self.bearer.clone()
         };
         UserServiceClient::with_interceptor(self.channel.clone(), bearer)
+            .max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Calls of the credential service.
+    #[must_use]
+    pub fn credentials(&self) -> CredentialServiceClient<Authorised> {
+        CredentialServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
             .max_decoding_message_size(LARGEST_ANSWER)
     }
 

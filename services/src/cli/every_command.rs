@@ -6,7 +6,7 @@ use clap::Parser as _;
 use rollbook_eventstore::Clock;
 use rollbook_proto::v1::{
     AccountSettings, CreateAccountRequest, InviteUsersRequest, NewUser, PasswordAuthority,
-    invite_result::Outcome,
+    RequestPasswordResetRequest, invite_result::Outcome, request_password_reset_request::Key,
 };
 use tempfile::TempDir;
 
@@ -39,6 +39,7 @@ impl Office {
             tls: None,
             allow_plaintext: false,
             mail: None,
+            hash_cost: crate::passwords::Cost::default(),
             clock: Clock::system(),
         };
         let office = Self {
@@ -214,6 +215,72 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
         unknown.to_string().contains("it has: North, South"),
         "{unknown}"
     );
+    office.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_managed_from_the_command_line() {
+    let office = Office::open().await;
+    office.write("other", "eleven swallows above the barn\n");
+    office.write("wrong", "nobody knows this one\n");
+    office
+        .all(
+            "administrator",
+            "user create --signature BO --first-name Bo --last-name Ek --email bo@acme.example --welcome
+             user resend-welcome BO
+             credential set BO --one-time --own-password-file {password} --password-file {other}
+             credential request-reset bo@acme.example
+             credential request-reset bo@acme.example --json
+             credential reset-mfa BO
+             credential revoke-sessions BO --reason lost",
+        )
+        .await;
+    let client = office.client("administrator").await;
+    let bo = client.user_id("BO").await.unwrap();
+    office
+        .all(
+            "portal",
+            &format!(
+                "credential verify bo@acme.example --password-file {{other}}
+                 credential verify nobody@acme.example --password-file {{other}} --json
+                 password change {bo} --own-password-file {{other}} --password-file {{password}}
+                 credential verify bo@acme.example --password-file {{password}}"
+            ),
+        )
+        .await;
+    let request = RequestPasswordResetRequest {
+        account_id: "acme".to_owned(),
+        key: Some(Key::UserId(bo)),
+        command: Some(because("")),
+    };
+    let mut credentials = client.credentials();
+    let reset = credentials.request_password_reset(request).await.unwrap();
+    office.write("link", &reset.into_inner().token);
+    let complete = "credential complete-reset --link-token-file {link} --password-file {other}";
+    office.all("portal", complete).await;
+    for (role, line, told) in [
+        ("portal", complete, "ask for another link"),
+        (
+            "portal",
+            "credential complete-welcome --link-token-file {link} --password-file {other}",
+            "LINK_NOT_FOUND",
+        ),
+        (
+            "administrator",
+            "credential set BO --own-password-file {wrong} --password-file {other}",
+            "give your own present password",
+        ),
+        ("administrator", "user resend-welcome BO", "ONBOARDED"),
+        (
+            "service",
+            "credential report-sign-in BO succeeded",
+            "`rollbook credential verify`",
+        ),
+    ] {
+        let refused = office.types(role, line).await.unwrap_err().to_string();
+        assert!(refused.contains(told), "{line}: {refused}");
+    }
+    office.all("service", "credential report-mfa BO").await;
     office.running.shutdown().await.unwrap();
 }
 

@@ -264,9 +264,14 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         }
         R::PasswordAndWelcome => Some("give either a password or --welcome"),
         R::PasswordByLinkOnly | R::Onboarded => {
-            Some("send a link: `rollbook password request-reset`")
+            Some("send a link: `rollbook credential request-reset`")
         }
         R::NotOnboarded => Some("send its welcome again: `rollbook user resend-welcome`"),
+        R::PasswordWrong => Some("give your own present password"),
+        R::TooManyAttempts => Some("have an administrator or the operator unlock you"),
+        R::PasswordsKeptHere => {
+            Some("`rollbook credential verify` checks passwords that are kept here")
+        }
         R::LinkNotFound | R::LinkExpired => Some("ask for another link"),
         R::InvitationExpired | R::InvitationDeleted => Some("invite the address again"),
         R::AddressInvited => Some("send it again with `rollbook invite resend`"),

@@ -30,6 +30,54 @@ impl PasswordFlags {
     }
 }
 
+/// Where the password comes from that somebody has, to prove who it is.
+#[derive(Args, Clone, Debug)]
+pub struct OwnPasswordFlags {
+    /// File with your own present password; without it you are asked at the terminal
+    #[arg(long, value_name = "FILE")]
+    own_password_file: Option<PathBuf>,
+}
+
+impl OwnPasswordFlags {
+    /// The password.
+    pub fn read(&self) -> Result<String, Problem> {
+        entered(
+            self.own_password_file.as_ref(),
+            "Your own present password: ",
+        )
+    }
+}
+
+/// Where a password comes from that is to be checked.
+#[derive(Args, Clone, Debug)]
+pub struct EnteredFlags {
+    /// File with the password; without it you are asked, or one line is read from standard input
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl EnteredFlags {
+    /// The password.
+    pub fn read(&self) -> Result<String, Problem> {
+        entered(self.password_file.as_ref(), "Password: ")
+    }
+}
+
+/// A secret that is there already: out of a file, or asked for once, or a line of standard input.
+fn entered(file: Option<&PathBuf>, prompt: &str) -> Result<String, Problem> {
+    if let Some(path) = file {
+        return read_file(path.clone());
+    }
+    if io::stdin().is_terminal() {
+        let terminal = Term::stderr();
+        terminal.write_str(prompt)?;
+        return Ok(terminal.read_secure_line()?);
+    }
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 /// Where the token of a link comes from.
 #[derive(Args, Clone, Debug)]
 pub struct LinkTokenFlags {
@@ -41,19 +89,7 @@ pub struct LinkTokenFlags {
 impl LinkTokenFlags {
     /// The token.
     pub fn read(&self) -> Result<String, Problem> {
-        let text = match &self.link_token_file {
-            Some(path) => read_file(path.clone())?,
-            None if io::stdin().is_terminal() => {
-                let terminal = Term::stderr();
-                terminal.write_str("Token of the link: ")?;
-                terminal.read_secure_line()?
-            }
-            None => {
-                let mut line = String::new();
-                io::stdin().read_line(&mut line)?;
-                line
-            }
-        };
+        let text = entered(self.link_token_file.as_ref(), "Token of the link: ")?;
         Ok(text.trim().to_owned())
     }
 }

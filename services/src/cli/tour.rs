@@ -78,6 +78,7 @@ fn options(listen: SocketAddr, data_dir: PathBuf) -> Options {
         tls: None,
         allow_plaintext: false,
         mail: None,
+        hash_cost: crate::passwords::Cost::default(),
         clock: Clock::system(),
     }
 }

@@ -3,14 +3,14 @@
 use clap::{Args, Subcommand};
 use rollbook_proto::v1::{
     ActivateUserRequest, DeactivateUserRequest, DeactivateUserResponse, DeleteUserRequest,
-    LockUserRequest, UnlockUserRequest,
+    LockUserRequest, ResendWelcomeRequest, UnlockUserRequest,
 };
 
 use super::{
     client::{Client, ClientFlags, CommandFlags, commit},
     output::counted,
     problem::Problem,
-    views::UserAfter as _,
+    views::{UserAfter as _, welcome_token},
 };
 
 mod create;
@@ -67,6 +67,8 @@ enum UserCommand {
     Lock(OneUser),
     /// Lift every lock of a user
     Unlock(OneUser),
+    /// Send a user its first-sign-in link again
+    ResendWelcome(OneUser),
     /// Replace, add or remove roles
     Roles(sets::SetRoles),
     /// Replace, add or remove grants on modules
@@ -115,6 +117,7 @@ pub async fn run(args: UserArgs) -> Result<(), Problem> {
         UserCommand::Deactivate(one) => one.deactivate(&client).await,
         UserCommand::Lock(one) => one.lock(&client).await,
         UserCommand::Unlock(one) => one.unlock(&client).await,
+        UserCommand::ResendWelcome(one) => one.resend_welcome(&client).await,
         UserCommand::Roles(roles) => roles.run(&client).await,
         UserCommand::Permissions(permissions) => permissions.run(&client).await,
         UserCommand::AddCompanies(add) => add.run(&client).await,
@@ -147,6 +150,20 @@ impl OneUser {
         activate: activate_user(ActivateUserRequest),
         lock: lock_user(LockUserRequest),
         unlock: unlock_user(UnlockUserRequest),
+    }
+
+    async fn resend_welcome(self, client: &Client) -> Result<(), Problem> {
+        let command = self.command.options();
+        let id = command.request_id.clone();
+        let user_id = client.user_id(&self.user).await?;
+        let request = ResendWelcomeRequest {
+            account_id: client.account()?,
+            user_id,
+            command: Some(command),
+        };
+        let answer = commit(&id, client.users().resend_welcome(request)).await?;
+        let token = welcome_token(&answer.welcome_token);
+        client.output.show(&answer, || answer.text() + &token)
     }
 
     async fn deactivate(self, client: &Client) -> Result<(), Problem> {

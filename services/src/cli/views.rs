@@ -2,13 +2,16 @@
 
 use rollbook_proto::v1::{
     AcceptInvitationResponse, Access, AccessStatus, Account, AccountSettings, ActivateUserResponse,
-    AddUserCompaniesResponse, Allegiance, CopyUserCompanyResponse, CopyUserResponse,
-    CreateUserResponse, DeactivateUserResponse, DeleteUserResponse, Invitation, InvitationStatus,
+    AddUserCompaniesResponse, Allegiance, ChangePasswordResponse, CompletePasswordResetResponse,
+    CompleteWelcomeResponse, CopyUserCompanyResponse, CopyUserResponse, CreateUserResponse,
+    DeactivateUserResponse, DeleteUserResponse, Invitation, InvitationStatus,
     LinkFlowTemplateResponse, LinkReferenceResponse, LockUserResponse, Login, Permission,
     RemoveUserCompaniesResponse, ReportInvoiceDequeuedResponse, ReportInvoiceQueuedResponse,
-    ReportInvoiceReviewedResponse, RetractInvoiceReviewResponse, SetUserPermissionsResponse,
-    SetUserRolesResponse, UnlinkFlowTemplateResponse, UnlinkReferenceResponse, UnlockUserResponse,
-    UpdateUserCompanyResponse, UpdateUserResponse, User, UserCompany, UserStatus, UserType,
+    ReportInvoiceReviewedResponse, ReportMfaEnrolledResponse, ResendWelcomeResponse,
+    ResetMfaResponse, RetractInvoiceReviewResponse, RevokeSessionsResponse, SetPasswordResponse,
+    SetUserPermissionsResponse, SetUserRolesResponse, UnlinkFlowTemplateResponse,
+    UnlinkReferenceResponse, UnlockUserResponse, UpdateUserCompanyResponse, UpdateUserResponse,
+    User, UserCompany, UserStatus, UserType,
 };
 
 use super::output::{plain, properties, table, time};
@@ -45,7 +48,17 @@ user_after! {
     RemoveUserCompaniesResponse, ReportInvoiceDequeuedResponse, ReportInvoiceQueuedResponse,
     ReportInvoiceReviewedResponse, RetractInvoiceReviewResponse, SetUserPermissionsResponse, SetUserRolesResponse,
     UnlinkFlowTemplateResponse, UnlinkReferenceResponse, UnlockUserResponse, UpdateUserCompanyResponse,
-    UpdateUserResponse,
+    UpdateUserResponse, SetPasswordResponse, ChangePasswordResponse, CompletePasswordResetResponse,
+    CompleteWelcomeResponse, ReportMfaEnrolledResponse, ResetMfaResponse, RevokeSessionsResponse, ResendWelcomeResponse,
+}
+
+/// The token of a first-sign-in link as a line, where the service answers one.
+#[must_use]
+pub fn welcome_token(token: &str) -> String {
+    match token {
+        "" => String::new(),
+        token => format!("\nwelcome token: {token}"),
+    }
 }
 
 /// What became of a command.

@@ -1,5 +1,6 @@
 //! The log on the wire.
 
+use rollbook_aggregates::signin;
 use rollbook_aggregates::values::{AccountId, UserId};
 use rollbook_eventstore::{Direction, Filter, Reason, RecordedEvent, StreamId};
 use rollbook_proto::v1 as pb;
@@ -14,7 +15,14 @@ const USER: &str = "user";
 /// How the log names the stream of the access of a user to an account.
 const ACCESS: &str = "access";
 /// The streams there are.
-const STREAMS: &[&str] = &[ACCESS, "account", "invitation", "invoice", USER];
+const STREAMS: &[&str] = &[
+    ACCESS,
+    "account",
+    "invitation",
+    "invoice",
+    signin::TYPE,
+    USER,
+];
 
 /// Whether personal data is shown to a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +90,12 @@ pub fn event_filter(
     })
 }
 
-/// What happened to a user: at home, and in the account that is asked about.
+/// What happened to a user: at home, when it signed in, and in the account that is asked about.
 fn streams_of(user: UserId, account: Option<&AccountId>) -> Vec<StreamId> {
     let access = account.map(|account| StreamId::new(ACCESS, access_id(account, user)));
     let at_home = StreamId::new(USER, user.to_string());
-    [at_home].into_iter().chain(access).collect()
+    let sign_ins = StreamId::new(signin::TYPE, user.to_string());
+    [at_home, sign_ins].into_iter().chain(access).collect()
 }
 
 fn read_stream(text: &str) -> Result<StreamId, &'static str> {

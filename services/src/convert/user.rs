@@ -20,7 +20,7 @@ use rollbook_proto::v1 as pb;
 use super::wire_time;
 
 pub(super) use commands::permissions;
-pub use commands::{CopiedUser, ToUser, allegiances, create_user};
+pub use commands::{Again, CopiedUser, ToUser, allegiances, create_user};
 pub use import::{ImportOf, ImportRow, import_refusal};
 pub use profile::NewUser;
 pub(super) use profile::{Identity, masked, user_type};

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use rollbook_aggregates::access::{Access, AccessKey, EndExternalSessions};
 use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::{
-    Actor, Claim, Context, Decide, Facts, Held, Holders, Reads, Requires, Timestamp,
+    Actor, Claim, Context, Decide, Facts, Held, Holders, Reads, Recorded, Requires, Timestamp,
 };
+use rollbook_aggregates::signin::{self, SignInEvent, SignedIn};
 use rollbook_aggregates::user::User;
 use rollbook_aggregates::values::{AccountId, UserId, UserType};
 use rollbook_eventstore::{
-    Append, HeldClaim, Metadata, Request, Requirement, SideRow, StreamId, Violation,
+    Append, HeldClaim, Metadata, NewEvent, Request, Requirement, SideRow, Slot, StreamId, Told,
+    Violation,
 };
 use rollbook_proto::v1::ErrorReason;
 
@@ -24,11 +26,20 @@ const MOST_OWNERS: u32 = 50_000;
 
 type Refuses = Box<dyn Fn(&Holders) -> Option<Failure> + Send + Sync>;
 
+/// How a unit of work is done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct How {
+    /// Whether nothing that is remembered will do.
+    pub(super) fresh: bool,
+    /// Whether nothing is committed.
+    pub(super) dry: bool,
+}
+
 /// One unit of work.
 pub struct Unit<'a> {
     executor: &'a Executor,
     order: &'a Order,
-    fresh: bool,
+    how: How,
     rests_on_cache: bool,
     /// When it is decided.
     pub now: Timestamp,
@@ -39,16 +50,18 @@ pub struct Unit<'a> {
     release: Vec<HeldClaim>,
     take: Vec<HeldClaim>,
     side: Vec<SideRow>,
+    slots: Vec<Slot>,
+    told: Vec<Told>,
     refused: Option<Failure>,
     decide_anew: bool,
 }
 
 impl<'a> Unit<'a> {
-    pub(super) fn new(executor: &'a Executor, order: &'a Order, fresh: bool) -> Self {
+    pub(super) fn new(executor: &'a Executor, order: &'a Order, how: How) -> Self {
         Self {
             executor,
             order,
-            fresh,
+            how,
             rests_on_cache: false,
             now: executor.clock.now(),
             actor: order.call.caller.actor.clone(),
@@ -57,6 +70,8 @@ impl<'a> Unit<'a> {
             release: Vec::new(),
             take: Vec::new(),
             side: Vec::new(),
+            slots: Vec::new(),
+            told: Vec::new(),
             refused: None,
             decide_anew: false,
         }
@@ -66,6 +81,12 @@ impl<'a> Unit<'a> {
     #[must_use]
     pub const fn order(&self) -> &'a Order {
         self.order
+    }
+
+    /// Whether what is staged is to be committed.
+    #[must_use]
+    pub const fn commits(&self) -> bool {
+        !self.how.dry
     }
 
     /// What runs it.
@@ -98,7 +119,7 @@ impl<'a> Unit<'a> {
             return Ok(Arc::clone(&staged.state));
         }
         let repository = A::repository(self.executor);
-        let hot = if self.fresh {
+        let hot = if self.how.fresh {
             repository.fresh(id).await?
         } else {
             repository.get(id).await?
@@ -367,6 +388,32 @@ impl<'a> Unit<'a> {
         });
     }
 
+    /// Sets or removes what stands beside a stream in the same commit.
+    pub fn set_aside(&mut self, row: SideRow) {
+        self.side.push(row);
+    }
+
+    /// Counts a try in the same commit; what became of it is told with the answer.
+    pub fn take_slot(&mut self, slot: Slot) {
+        self.slots.push(slot);
+    }
+
+    /// Tells in the same commit that a user signed in.
+    ///
+    /// # Errors
+    /// When the event cannot be written down.
+    pub fn tell_sign_in(&mut self, user: UserId) -> Outcome<()> {
+        let event = Recorded::from(SignInEvent::from(SignedIn {}));
+        self.told.push(Told {
+            stream: StreamId::new(signin::TYPE, user.to_string()),
+            account_id: self.order.account_id.to_string(),
+            event: NewEvent::of(&event).map_err(|error| {
+                Failure::from(rollbook_eventstore::StoreError::Corrupt(error.to_string()))
+            })?,
+        });
+        Ok(())
+    }
+
     pub(super) const fn rests_on_cache(&self) -> bool {
         self.rests_on_cache
     }
@@ -423,6 +470,8 @@ impl<'a> Unit<'a> {
             take: std::mem::take(&mut self.take),
             request,
             side: std::mem::take(&mut self.side),
+            slots: std::mem::take(&mut self.slots),
+            told: std::mem::take(&mut self.told),
             metadata,
         })
     }

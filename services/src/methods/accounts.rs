@@ -117,7 +117,8 @@ impl Directory {
         let account = &order.account_id;
         let revision = done.outcome.revision;
         let administrator = &done.outcome.administrator;
-        let welcome_token = self.welcome_token(plan.administrator.new.welcome, administrator.user);
+        let welcome_token =
+            self.welcome_token(plan.administrator.new.welcome, administrator.user, 1);
         Ok(pb::CreateAccountResponse {
             account: Some(self.account_of(&done, account, revision).await?),
             administrator: Some(self.user_of(&done, administrator).await?),
@@ -127,12 +128,12 @@ impl Directory {
         })
     }
 
-    /// The token of a new user's first-sign-in link, where one was asked for.
-    pub(super) fn welcome_token(&self, asked: bool, user: UserId) -> String {
+    /// The token of a user's first-sign-in link as it was sent the `issue`th time, where one was asked for.
+    pub(super) fn welcome_token(&self, asked: bool, user: UserId, issue: u32) -> String {
         if !asked || self.executor().mail {
             return String::new();
         }
-        tokens::text(user.as_uuid(), &tokens::welcome(self.log(), user, 1))
+        tokens::text(user.as_uuid(), &tokens::welcome(self.log(), user, issue))
     }
 
     async fn account_now(

@@ -20,11 +20,13 @@ pub(super) use self::supervisors::chain_end;
 use super::streaming::Answers;
 use super::{Arrived, Directory, InAccount, new_user_id, order};
 use crate::caller::Role;
-use crate::convert::{self, CopiedUser, ToUser};
+use crate::convert::{self, Again, CopiedUser, ToUser};
+use crate::executor::Done;
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 use crate::plans::{
-    CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, OnUser, ReplaceSupervisorPlan,
+    CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, LinkOutcome, OnUser,
+    ReplaceSupervisorPlan, ResendWelcomePlan, UnlockPlan, UserOutcome,
 };
 
 /// A user after a command on it.
@@ -38,7 +40,7 @@ pub(super) fn user_not_found() -> Failure {
     Failure::refused(&UserError::NotFound)
 }
 
-fn not_own() -> Failure {
+pub(super) fn not_own() -> Failure {
     Failure::new(
         pb::ErrorReason::NotAllowed,
         "the role `self` reaches its own profile only",
@@ -81,8 +83,13 @@ impl Directory {
             command: to.command,
         };
         let done = self.executor().run(&order, &plan).await?;
+        self.user_changed(&done).await
+    }
+
+    /// A user that a command left, as the answer has it.
+    pub(super) async fn user_changed(&self, done: &Done<UserOutcome>) -> Outcome<Changed> {
         Ok(Changed {
-            user: self.user_of(&done, &done.outcome).await?,
+            user: self.user_of(done, &done.outcome).await?,
             revision: done.outcome.revision,
             position: done.position,
         })
@@ -105,7 +112,47 @@ impl Directory {
             user: Some(self.user_of(&done, &done.outcome).await?),
             revision: done.outcome.revision,
             position: done.position,
-            welcome_token: self.welcome_token(plan.new.welcome, done.outcome.user),
+            welcome_token: self.welcome_token(plan.new.welcome, done.outcome.user, 1),
+        })
+    }
+
+    async fn unlock(&self, request: Request<pb::UnlockUserRequest>) -> Outcome<Changed> {
+        let Arrived {
+            call,
+            message,
+            digest,
+        } = self.arrive(request).await?;
+        let to = ToUser::<UnlockUser>::try_from(message)?;
+        let order = order(call, digest, to.account, to.options);
+        let plan = UnlockPlan(OnUser {
+            user: to.user,
+            command: to.command,
+        });
+        let done = self.executor().run(&order, &plan).await?;
+        self.user_changed(&done).await
+    }
+
+    async fn welcome_again(
+        &self,
+        request: Request<pb::ResendWelcomeRequest>,
+    ) -> Outcome<pb::ResendWelcomeResponse> {
+        let Arrived {
+            call,
+            message,
+            digest,
+        } = self.arrive(request).await?;
+        let to = ToUser::<Again>::try_from(message)?;
+        let order = order(call, digest, to.account, to.options);
+        let done = self
+            .executor()
+            .run(&order, &ResendWelcomePlan(to.user))
+            .await?;
+        let LinkOutcome { user, issue } = &done.outcome;
+        Ok(pb::ResendWelcomeResponse {
+            user: Some(self.user_of(&done, user).await?),
+            revision: user.revision,
+            position: done.position,
+            welcome_token: self.welcome_token(true, user.user, *issue),
         })
     }
 
@@ -156,7 +203,7 @@ impl Directory {
             user: Some(self.user_of(&done, &done.outcome).await?),
             revision: done.outcome.revision,
             position: done.position,
-            welcome_token: self.welcome_token(plan.create.new.welcome, done.outcome.user),
+            welcome_token: self.welcome_token(plan.create.new.welcome, done.outcome.user, 1),
         })
     }
 
@@ -230,6 +277,7 @@ macro_rules! changed {
         }))
     }};
 }
+pub(super) use changed;
 
 #[tonic::async_trait]
 impl UserService for Directory {
@@ -342,7 +390,19 @@ impl UserService for Directory {
         &self,
         request: Request<pb::UnlockUserRequest>,
     ) -> Result<Response<pb::UnlockUserResponse>, Status> {
-        changed!(self, request, UnlockUser, UnlockUserResponse)
+        let changed = self.unlock(request).await?;
+        Ok(Response::new(pb::UnlockUserResponse {
+            user: Some(changed.user),
+            revision: changed.revision,
+            position: changed.position,
+        }))
+    }
+
+    async fn resend_welcome(
+        &self,
+        request: Request<pb::ResendWelcomeRequest>,
+    ) -> Result<Response<pb::ResendWelcomeResponse>, Status> {
+        Ok(Response::new(self.welcome_again(request).await?))
     }
 
     async fn set_user_roles(

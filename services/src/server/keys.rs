@@ -109,6 +109,7 @@ mod tests {
             tls: None,
             allow_plaintext: false,
             mail: None,
+            hash_cost: crate::passwords::Cost::default(),
             clock: Clock::system(),
         }
     }

@@ -341,7 +341,7 @@ impl Outbox {
                         return Ok(Draft::Needless(DropCause::Superseded));
                     }
                     Some((_, expires_at)) => {
-                        let secret = tokens::password_reset(log, user, issue);
+                        let secret = tokens::reset(log, user, issue);
                         let token = tokens::text(user.as_uuid(), &secret);
                         (Subject::PasswordReset, Some(Link { token, expires_at }))
                     }

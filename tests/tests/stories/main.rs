@@ -14,6 +14,7 @@ mod companies;
 mod copies;
 mod coverage;
 mod crashes;
+mod credentials;
 mod deletion;
 mod erasure;
 mod errors;

@@ -259,6 +259,7 @@ async fn start(
         tls,
         allow_plaintext,
         mail: None,
+        hash_cost: rollbook_services::passwords::Cost::default(),
         clock: Clock::system(),
     })
     .await

@@ -142,6 +142,29 @@ fn r28_the_system_locks_the_last_administrator_too_and_its_claim_waits_for_it() 
 }
 
 #[test]
+fn r18_sign_ins_are_reported_where_they_are_checked_elsewhere() {
+    let elsewhere = Settings {
+        password_authority: PasswordAuthority::External,
+        ..for_ten_minutes()
+    };
+    for succeeded in [true, false] {
+        let report = ReportSignIn { succeeded };
+        User::given(&[created()])
+            .when(service(), report)
+            .refused(UserError::PasswordsKeptHere);
+        User::given(&[created()])
+            .with(elsewhere)
+            .when(service(), report)
+            .then_nothing();
+        User::given(&[created(), locked()])
+            .with(elsewhere)
+            .after(Duration::minutes(11))
+            .when(service(), report)
+            .then(&[UserLockExpired {}.into()]);
+    }
+}
+
+#[test]
 fn r41_sessions_are_revoked() {
     let user = User::given(&[created()])
         .when(admin(), RevokeSessions)

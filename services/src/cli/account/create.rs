@@ -9,7 +9,7 @@ use crate::cli::{
     client::{Client, CommandFlags, commit},
     problem::Problem,
     secret::PasswordFlags,
-    views,
+    views::{self, welcome_token},
 };
 
 /// Flags of `account create`. The person they describe is the account's first administrator.
@@ -84,10 +84,7 @@ impl Create {
             ..self.request()?
         };
         let answer = commit(&id, client.accounts().create_account(request)).await?;
-        let welcome = match answer.welcome_token.as_str() {
-            "" => String::new(),
-            token => format!("\nwelcome token: {token}"),
-        };
+        let welcome = welcome_token(&answer.welcome_token);
         client.output.show(&answer, || {
             let administrator = answer
                 .administrator

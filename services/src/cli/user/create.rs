@@ -9,7 +9,7 @@ use crate::cli::{
     client::{Client, CommandFlags, commit},
     problem::Problem,
     secret::PasswordFlags,
-    views::UserAfter as _,
+    views::{UserAfter as _, welcome_token},
 };
 
 /// What a new user is made of.
@@ -146,7 +146,7 @@ impl Create {
             command: Some(command),
         };
         let answer = commit(&id, client.users().create_user(request)).await?;
-        let welcome = welcome(&answer.welcome_token);
+        let welcome = welcome_token(&answer.welcome_token);
         client.output.show(&answer, || answer.text() + &welcome)
     }
 }
@@ -180,14 +180,7 @@ impl Copy {
             command: Some(command),
         };
         let answer = commit(&id, client.users().copy_user(request)).await?;
-        let welcome = welcome(&answer.welcome_token);
+        let welcome = welcome_token(&answer.welcome_token);
         client.output.show(&answer, || answer.text() + &welcome)
-    }
-}
-
-fn welcome(token: &str) -> String {
-    match token {
-        "" => String::new(),
-        token => format!("\nwelcome token: {token}"),
     }
 }

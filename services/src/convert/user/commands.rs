@@ -58,6 +58,10 @@ impl<C> ToUser<C> {
     }
 }
 
+/// That a link is to be sent again; the plan makes the link.
+#[derive(Clone, Copy, Debug)]
+pub struct Again;
+
 macro_rules! bare {
     ($($request:ident => $command:ident,)+) => {$(
         impl TryFrom<pb::$request> for ToUser<$command> {
@@ -81,6 +85,7 @@ bare! {
     DeactivateUserRequest => DeactivateUser,
     LockUserRequest => LockUser,
     UnlockUserRequest => UnlockUser,
+    ResendWelcomeRequest => Again,
 }
 
 impl TryFrom<pb::UpdateUserRequest> for ToUser<UpdateUser> {

@@ -7,6 +7,7 @@ use rollbook_aggregates::values::{
 use rollbook_projections::{CompanyFilter, FindUsers, ListUsers, Pattern, UserSearch, UserSort};
 use rollbook_proto::v1 as pb;
 
+use super::super::credential::read_user_name;
 use super::{known, profile};
 use crate::convert::Fields;
 use crate::failure::{Failure, Outcome};
@@ -47,11 +48,7 @@ impl TryFrom<pb::GetUserRequest> for UserKeyword {
             Some(Key::Signature(text)) => fields
                 .read("signature", &text, Signature::parse)
                 .map(Self::Signature),
-            Some(Key::UserName(text)) => {
-                let fits = (1..=254).contains(&text.chars().count());
-                let checked = fits.then_some(text).ok_or("must have 1 to 254 characters");
-                fields.checked("user_name", checked).map(Self::UserName)
-            }
+            Some(Key::UserName(text)) => read_user_name(&mut fields, text).map(Self::UserName),
             Some(Key::Email(text)) => fields
                 .read("email", &text, EmailAddress::parse)
                 .map(Self::Email),
