@@ -139,7 +139,7 @@ impl<'a> Unit<'a> {
         let missing = ids.iter().map(String::as_str);
         let missing: Vec<&str> = missing.filter(|id| !staged.contains_key(*id)).collect();
         let repository = A::repository(self.executor);
-        let hot = if self.fresh {
+        let hot = if self.how.fresh {
             repository.fresh_many(&missing).await?
         } else {
             repository.get_many(&missing).await?
