@@ -101,10 +101,10 @@ impl Installation {
         assert!(status.success(), "migrate ended with {status}");
     }
 
-    fn serving(&self, database_url: Option<String>) -> Command {
+    fn serving(&self, database_url: Option<String>, level: &str) -> Command {
         let mut command = self.command("serve");
         command
-            .args(["--listen", "127.0.0.1:0", "--log", "warn"])
+            .args(["--listen", "127.0.0.1:0", "--log", level])
             .arg("--token-key-file")
             .arg(self.folder.path().join("token.pem"))
             .stdout(Stdio::piped());
@@ -120,12 +120,12 @@ impl Installation {
 
     /// Starts a process that ends by itself, and answers what it said.
     pub async fn try_serve(&self) -> Output {
-        ended(self.serving(self.application_url())).await
+        ended(self.serving(self.application_url(), "warn")).await
     }
 
     /// Likewise, as the role that owns the tables.
     pub async fn try_serve_as_owner(&self) -> Output {
-        ended(self.serving(self.database.as_ref().map(Database::owner_url))).await
+        ended(self.serving(self.database.as_ref().map(Database::owner_url), "warn")).await
     }
 
     /// Starts a process, and waits until it serves.
@@ -135,17 +135,16 @@ impl Installation {
 
     /// Starts a process with these variables in its environment, and waits until it serves.
     pub async fn serve_with(&self, environment: &[(&str, &Path)]) -> Program {
-        let mut command = self.serving(self.application_url());
+        let mut command = self.serving(self.application_url(), "warn");
         command.envs(environment.iter().copied());
-        let mut child = command.spawn().unwrap();
-        let output = child.stdout.take().unwrap();
-        let address = tokio::time::timeout(PATIENCE, address_in(output))
-            .await
-            .expect("the program did not serve in time");
-        Program {
-            child,
-            channel: connect(address),
-        }
+        started(command).await
+    }
+
+    /// Starts a process that writes all it logs, down to the finest level, into a file, and waits until it serves.
+    pub async fn serve_logging(&self, log: &Path) -> Program {
+        let mut command = self.serving(self.application_url(), "trace");
+        command.stderr(std::fs::File::create(log).unwrap());
+        started(command).await
     }
 
     /// A caller of a process.
@@ -182,6 +181,18 @@ impl Program {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = ended.expect("the program did not end in time").unwrap();
         assert!(status.success(), "the program ended with {status}");
+    }
+}
+
+async fn started(mut command: Command) -> Program {
+    let mut child = command.spawn().unwrap();
+    let output = child.stdout.take().unwrap();
+    let address = tokio::time::timeout(PATIENCE, address_in(output))
+        .await
+        .expect("the program did not serve in time");
+    Program {
+        child,
+        channel: connect(address),
     }
 }
 

@@ -161,7 +161,8 @@ fn verified(answer: &VerifyPasswordResponse) -> String {
     }
 }
 
-fn result_name(result: SignInResult) -> String {
+/// What came of a sign-in, in words.
+pub fn result_name(result: SignInResult) -> String {
     plain(result.as_str_name(), "SIGN_IN_RESULT_")
 }
 

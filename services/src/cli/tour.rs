@@ -19,6 +19,7 @@ use crate::{
     server::{Options, Store},
 };
 
+mod daily;
 mod farewell;
 mod joining;
 mod opening;
@@ -114,9 +115,10 @@ async fn walk(stage: &mut Stage) -> Result<Walked, Problem> {
     let successor = joining::invitations(stage, &users).await?;
     let chain = work::supervisors(stage, &users).await?;
     work::invoices(stage, &chain).await?;
+    daily::day(stage, &successor, &chain).await?;
     let before = farewell::replay(stage, 1).await?;
     let refusal = farewell::refused(stage, &successor).await?;
-    farewell::accepted(stage, &successor, &chain).await?;
+    farewell::accepted(stage, &successor).await?;
     let history = farewell::audited(stage, &before).await?;
     Ok(Walked {
         successor,

@@ -25,6 +25,7 @@ mod history;
 mod imports;
 mod invitations;
 mod involvements;
+mod leaks;
 mod long_lives;
 mod mail;
 mod model;

@@ -2,13 +2,12 @@
 
 use rollbook_proto::v1::{
     DeactivateUserRequest, DeleteUserRequest, Direction, Event, EventFilter, ListReviewersRequest,
-    ReplayEventsRequest, ReportInvoiceDequeuedRequest, UnlinkFlowTemplateRequest,
-    UnlinkReferenceRequest, User,
+    MissingCompany, ReplaceSupervisorRequest, ReplayEventsRequest, ReportInvoiceDequeuedRequest,
+    UnlinkFlowTemplateRequest, UnlinkReferenceRequest, User,
 };
 
 use super::{
     opening::HOME,
-    people::Person,
     stage::{ACCOUNT, Stage, chapter, tell},
     work::{self, QUEUED, REFERENCE, TEMPLATE, UNSETTLED},
 };
@@ -27,7 +26,7 @@ use crate::{
 /// answered.
 pub async fn refused(stage: &Stage, successor: &User) -> Result<String, Problem> {
     chapter(
-        6,
+        7,
         "Märta leaves: her deletion is refused, with every reason at once",
     )?;
     let client = stage.as_administrator()?;
@@ -56,21 +55,15 @@ pub async fn refused(stage: &Stage, successor: &User) -> Result<String, Problem>
 }
 
 /// The work is done by others, and the other administrator deletes her.
-pub async fn accepted(
-    stage: &Stage,
-    successor: &User,
-    chain: &[(Person, String)],
-) -> Result<(), Problem> {
-    chapter(7, "The work is done, and the same deletion is accepted")?;
+pub async fn accepted(stage: &Stage, successor: &User) -> Result<(), Problem> {
+    chapter(8, "The work is done, and the same deletion is accepted")?;
     activate(stage, successor).await?;
     tell("Yusuf is active: another administrator can act")?;
-    if let Some((person, approver)) = chain.last() {
-        work::set_supervisor(stage, approver, approver).await?;
-        tell(&format!(
-            "{} {} has no supervisor above any more",
-            person.first_name, person.last_name
-        ))?;
-    }
+    let changed = replace_supervisor(stage, successor).await?;
+    tell(&format!(
+        "{} had Märta as supervisor and has Yusuf now, in one commit",
+        counted(changed, "user")
+    ))?;
     release(stage).await?;
     work::post(stage, UNSETTLED).await?;
     tell(&format!(
@@ -109,6 +102,23 @@ async fn activate(stage: &Stage, successor: &User) -> Result<(), Problem> {
     )
     .await?;
     Ok(())
+}
+
+/// Everybody who has her as supervisor gets her successor; answers how many.
+async fn replace_supervisor(stage: &Stage, successor: &User) -> Result<u64, Problem> {
+    let command = because("Märta leaves");
+    let id = command.request_id.clone();
+    let request = ReplaceSupervisorRequest {
+        account_id: ACCOUNT.to_owned(),
+        supervisor_id: stage.administrator.user_id.clone(),
+        replacement_id: successor.user_id.clone(),
+        missing_company: MissingCompany::Refuse.into(),
+        command: Some(command),
+        ..ReplaceSupervisorRequest::default()
+    };
+    let client = stage.as_administrator()?;
+    let replaced = commit(&id, client.users().replace_supervisor(request)).await?;
+    Ok(replaced.changed_count)
 }
 
 /// Takes from the administrator what is not settled by posting.
@@ -174,7 +184,7 @@ pub async fn replay(stage: &Stage, limit: u64) -> Result<Vec<Event>, Problem> {
 /// An auditor replays her stream: the person is erased, the reviews are there. Answers the events.
 pub async fn audited(stage: &Stage, before: &[Event]) -> Result<Vec<Event>, Problem> {
     chapter(
-        8,
+        9,
         "An auditor replays her log, with the right to see personal data",
     )?;
     tell("as it was before the deletion:")?;

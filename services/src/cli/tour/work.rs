@@ -69,11 +69,7 @@ pub async fn supervisors(
 }
 
 /// Gives a user a supervisor in the home company.
-pub async fn set_supervisor(
-    stage: &Stage,
-    user_id: &str,
-    supervisor_id: &str,
-) -> Result<(), Problem> {
+async fn set_supervisor(stage: &Stage, user_id: &str, supervisor_id: &str) -> Result<(), Problem> {
     let command = because("");
     let id = command.request_id.clone();
     let company = UserCompany {
