@@ -43,6 +43,9 @@ pub enum MailError {
     /// A password stands in the URL.
     #[error("the password for the mail server must not stand in its URL")]
     PasswordInUrl,
+    /// There is no certificate where one was named.
+    #[error("the file with the mail server's certificate holds none")]
+    Certificate,
     /// The certificate is unusable, or TLS cannot be set up.
     #[error("TLS for mail cannot be set up")]
     Tls(#[source] lettre::transport::smtp::Error),

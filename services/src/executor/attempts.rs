@@ -73,8 +73,8 @@ pub enum Proof {
 /// A password that was right.
 #[derive(Clone, Debug)]
 pub struct Proven {
-    /// The row of attempts it belongs to: another password begins another one.
-    pub attempts_from: Timestamp,
+    /// When it was set: another password is another one.
+    pub set_at: Option<Timestamp>,
     /// Its hash at the present cost, where it was kept at a lower one.
     pub better_hash: Option<String>,
 }
@@ -166,7 +166,7 @@ impl Executor {
             .await?;
         match user.person() {
             Some(person) if verified.right => Ok(Proof::Right(Proven {
-                attempts_from: person.credentials().attempts_from(),
+                set_at: person.credentials().password_set_at(),
                 better_hash: verified.better,
             })),
             Some(_) | None => {

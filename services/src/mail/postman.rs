@@ -161,6 +161,10 @@ fn judge(code: Option<u16>, is_permanent: bool) -> Unsent {
 fn parameters(options: &MailOptions, host: &str) -> Result<TlsParameters, MailError> {
     let mut builder = TlsParameters::builder(host.to_owned());
     if let Some(pem) = &options.ca_pem {
+        // What holds no certificate is read as none.
+        if !String::from_utf8_lossy(pem).contains("-----BEGIN CERTIFICATE-----") {
+            return Err(MailError::Certificate);
+        }
         builder = builder.add_root_certificate(Certificate::from_pem(pem).map_err(MailError::Tls)?);
     }
     builder.build_rustls().map_err(MailError::Tls)

@@ -86,19 +86,14 @@ impl Plan for SignInPlan {
         let id = self.user.to_string();
         let account = unit.account().await?;
         let user = unit.load::<User>(&id).await?;
-        let proven = user.person().filter(|person| {
-            let same = person.credentials().attempts_from() == self.proven.attempts_from;
-            same || person.auto_locked_at().is_some()
-        });
+        let proven = user
+            .person()
+            .filter(|person| person.credentials().password_set_at() == self.proven.set_at);
         let entry = proven.map(|person| person.entry(account.settings(), unit.now));
         if entry.is_some() {
             unit.decide(&id, ExpireLock).await?;
             unit.set_aside(attempts::no_attempts(self.user));
-            // Only beside the password that it was made of.
-            let same = proven.is_some_and(|person| {
-                person.credentials().attempts_from() == self.proven.attempts_from
-            });
-            if let Some(hash) = self.proven.better_hash.as_ref().filter(|_| same) {
+            if let Some(hash) = &self.proven.better_hash {
                 let stream = StreamId::new(<User as cqrs_es::Aggregate>::TYPE, id.as_str());
                 unit.keep_secret(stream, passwords::SIDE_ROW, hash.clone());
             }
