@@ -126,7 +126,10 @@ async fn what_cannot_be_used_is_told_before_anybody_is_served() {
     assert!(matches!(from, Some(MailError::From(_))));
     let base = spoil(|options| options.link_base = "mailto:a@b.example".parse().unwrap());
     assert!(matches!(base, Some(MailError::LinkBase)));
-    let ca = spoil(|options| options.ca_pem = Some(b"nonsense".to_vec()));
+    let ca = spoil(|options| {
+        options.server = "smtps://mail.example".parse().unwrap();
+        options.ca_pem = Some(b"nonsense".to_vec());
+    });
     assert!(matches!(ca, Some(MailError::Certificate)), "{ca:?}");
     assert!(spoil(|_| ()).is_none());
 }

@@ -334,7 +334,7 @@ async fn nothing_leaks(database: Option<Database>) {
     );
     let logged = std::fs::read_to_string(&log).unwrap();
     assert!(
-        logged.contains("VerifyPassword"),
+        logged.contains("hpack::decode"),
         "the log output is fine enough to show a leak"
     );
     assert_eq!(found(&logged, &secrets), [""; 0], "in the log output");
