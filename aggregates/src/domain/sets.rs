@@ -18,7 +18,7 @@ macro_rules! event_set {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         pub enum $set {
-            $(#[doc = concat!("See [`struct@", stringify!($event), "`].")] $(#[$note])* $event($event),)+
+            $(#[doc = concat!("See [`type@", stringify!($event), "`].")] $(#[$note])* $event($event),)+
         }
 
         impl $crate::domain::EventSet for $set {
@@ -61,7 +61,7 @@ macro_rules! command_set {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         pub enum $set {
-            $(#[doc = concat!("See [`struct@", stringify!($command), "`].")] $command($command),)+
+            $(#[doc = concat!("See [`type@", stringify!($command), "`].")] $command($command),)+
         }
 
         impl $set {
