@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use catalogue::{
-    DefineModule, DefineRole, Module, ModuleDefined, ModuleRemoved, RemoveModule, RemoveRole,
-    RoleDefined, RoleRemoved,
+    DefineModule, DefineRole, HeldGrants, Module, ModuleDefined, ModuleRemoved, RemoveModule,
+    RemoveRole, RoleDefined, RoleRemoved,
 };
 pub use companies::{
     AddCompany, CompanyAdded, CompanyRemoved, CompanyRenamed, RemoveCompany, RenameCompany,

@@ -53,7 +53,8 @@ pub use links::{
     RequestPasswordReset, ResendWelcome, Welcome, WelcomeCompleted, WelcomeExpired, WelcomeIssued,
 };
 pub use permissions::{
-    SetMode, SetUserPermissions, SetUserRoles, UserPermissionsSet, UserRolesSet, UserTypeChanged,
+    DropForbiddenGrants, SetMode, SetUserPermissions, SetUserRoles, UserPermissionsSet,
+    UserRolesSet, UserTypeChanged,
 };
 pub use person::Person;
 pub use profile::{
@@ -166,6 +167,7 @@ command_set! {
         // Permissions.
         SetUserRoles,
         SetUserPermissions,
+        DropForbiddenGrants,
         // Companies.
         AddUserCompanies,
         RemoveUserCompanies,

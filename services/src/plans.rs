@@ -14,7 +14,7 @@ mod supervisors;
 mod users;
 
 pub use accesses::{OnAccess, ReportOutcome, ReportPlan};
-pub use accounts::{AccountOutcome, CreateAccountPlan, OnAccount};
+pub use accounts::{AccountOutcome, CreateAccountPlan, DefineModulePlan, OnAccount};
 pub use credentials::{
     LinkOutcome, PasswordPlan, ReportSignInPlan, RequestResetPlan, ResendWelcomePlan,
     ResetNobodyPlan, SignInPlan, UnlockPlan,

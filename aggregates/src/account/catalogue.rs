@@ -1,10 +1,12 @@
 //! The account's catalogue: the roles users can hold and the modules they can use.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Account, AccountError};
 use crate::domain::{Apply, Claim, Context, Decide, Decision, Requires, Timestamp};
-use crate::values::{ModuleName, ModuleTitle, RoleName, RoleTitle};
+use crate::values::{ModuleName, ModuleTitle, RoleName, RoleTitle, UserId};
 
 /// A module as the account defines it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,7 +143,16 @@ impl Decide for RemoveRole {
     }
 }
 
-/// Defines a module, or defines one otherwise. It cannot become administrator-only while STANDARD users have grants on it.
+/// What becomes of grants of STANDARD users on a module that becomes administrator-only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeldGrants {
+    /// Where there is one, the module stays as it is.
+    Refuse,
+    /// They are dropped in the same commit: these are all who have one.
+    Drop(BTreeSet<UserId>),
+}
+
+/// Defines a module, or defines one otherwise. STANDARD users never have grants on one that is administrator-only (R11).
 #[derive(Clone, Debug, PartialEq)]
 pub struct DefineModule {
     /// The module.
@@ -150,6 +161,28 @@ pub struct DefineModule {
     pub title: ModuleTitle,
     /// Whether STANDARD users never have it.
     pub administrator_only: bool,
+    /// What becomes of grants of STANDARD users where it becomes administrator-only.
+    pub held: HeldGrants,
+}
+
+impl DefineModule {
+    /// Whether STANDARD users may have it now and not any more.
+    #[must_use]
+    pub fn narrows(&self, account: &Account) -> bool {
+        self.administrator_only && !account.is_administrator_only(&self.module)
+    }
+
+    /// What must be true of its holders at the commit.
+    fn requires(&self) -> Requires {
+        let claim = Claim::StandardModuleHolder(self.module.clone());
+        match &self.held {
+            HeldGrants::Refuse => Requires::Free(claim),
+            HeldGrants::Drop(users) => Requires::Exactly {
+                claim,
+                owners: users.iter().map(ToString::to_string).collect(),
+            },
+        }
+    }
 }
 
 impl Decide for DefineModule {
@@ -161,6 +194,7 @@ impl Decide for DefineModule {
         account: &Account,
     ) -> Result<Decision<Account>, AccountError> {
         account.must_exist()?;
+        let holders = self.narrows(account).then(|| self.requires());
         let module = self.module;
         let definition = Module {
             title: self.title,
@@ -169,11 +203,8 @@ impl Decide for DefineModule {
         if account.modules.get(&module) == Some(&definition) {
             return Ok(Decision::nothing());
         }
-        let narrows = definition.administrator_only && !account.is_administrator_only(&module);
-        let no_standard_user =
-            narrows.then(|| Requires::Free(Claim::StandardModuleHolder(module.clone())));
         let defined = definition.defined_as(module);
-        Ok(Decision::of(ctx, account, vec![defined.into()]).requiring(no_standard_user))
+        Ok(Decision::of(ctx, account, vec![defined.into()]).requiring(holders))
     }
 }
 

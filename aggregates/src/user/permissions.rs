@@ -135,5 +135,24 @@ impl Decide for SetUserPermissions {
     }
 }
 
+/// Drops the grants that the account does not allow a user of its type: its modules were defined otherwise in the same
+/// commit (R11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropForbiddenGrants;
+
+impl Decide for DropForbiddenGrants {
+    type Aggregate = User;
+
+    fn decide(self, ctx: &Context<'_>, user: &User) -> Result<Decision<User>, UserError> {
+        let person = user.must_be_present(ctx)?;
+        let permissions = ctx.account.allowed(person.user_type, &person.permissions);
+        if permissions == person.permissions {
+            return Ok(Decision::nothing());
+        }
+        let set = UserPermissionsSet { permissions };
+        Ok(Decision::of(ctx, user, vec![set.into()]))
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -152,7 +152,7 @@ async fn accounts_and_users_are_managed_from_the_command_line() {
              account define-role boss Bosses
              account remove-role boss
              account define-module search Searching
-             account define-module search Searching --administrator-only
+             account define-module search Searching --administrator-only --drop-grants
              account remove-module search
              user create --signature BO --first-name Bo --last-name Ek --email bo@acme.example --welcome --company North --supervisor ADA --show-as-addressee --coding Department=14 --routing Project=P-7 --role clerk --permission archive@North
              user create --signature CY --first-name Cy --last-name Ek --email cy@acme.example --password-file {password} --one-time-password --inactive

@@ -3,9 +3,11 @@
 mod answers;
 mod settings;
 
+use std::collections::BTreeSet;
+
 use rollbook_aggregates::account::{
-    AddCompany, CreateAccount, DefineModule, DefineRole, Module, RemoveCompany, RemoveModule,
-    RemoveRole, RenameCompany, Settings, UpdateAccountSettings,
+    AddCompany, CreateAccount, DefineModule, DefineRole, HeldGrants, Module, RemoveCompany,
+    RemoveModule, RemoveRole, RenameCompany, Settings, UpdateAccountSettings,
 };
 use rollbook_aggregates::values::{
     AccountId, AccountTitle, CompanyId, CompanyTitle, ModuleName, ModuleTitle, RoleName, RoleTitle,
@@ -265,6 +267,7 @@ impl TryFrom<pb::DefineModuleRequest> for ToAccount<DefineModule> {
             title,
             administrator_only,
             command,
+            drop_grants,
         } = request;
         Self::read(&account_id, command, |fields| {
             let wire = pb::Module {
@@ -277,6 +280,11 @@ impl TryFrom<pb::DefineModuleRequest> for ToAccount<DefineModule> {
                 module,
                 title: defined.title,
                 administrator_only,
+                held: if drop_grants {
+                    HeldGrants::Drop(BTreeSet::new())
+                } else {
+                    HeldGrants::Refuse
+                },
             })
         })
     }

@@ -1,5 +1,6 @@
 //! One unit of work: what a command has loaded and what it stages, until it becomes one append.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rollbook_aggregates::access::{Access, AccessKey, EndExternalSessions};
@@ -22,7 +23,7 @@ use crate::caller::Caller;
 use crate::failure::{Failure, Outcome};
 
 /// The most users that one command may change.
-const MOST_OWNERS: u32 = 50_000;
+const MOST_USERS: u32 = 50_000;
 
 type Refuses = Box<dyn Fn(&Holders) -> Option<Failure> + Send + Sync>;
 
@@ -207,23 +208,27 @@ impl<'a> Unit<'a> {
         Ok(holders.iter().map(rows::holders).collect())
     }
 
-    /// Everybody who holds these claims now, or why they are too many for one command. What matters of it must be required
-    /// of the commit.
+    /// Every user who holds each of these claims now, or that they are too many for one command. What matters of it must be
+    /// required of the commit.
     ///
     /// # Errors
     /// `TOO_LARGE`, or that the log cannot be read.
-    pub async fn owners(&self, claims: &[Claim]) -> Outcome<Vec<Vec<String>>> {
+    pub async fn users_with(&self, claims: &[Claim]) -> Outcome<Vec<BTreeSet<UserId>>> {
         let account = &self.order.account_id;
         let claims: Vec<_> = claims.iter().map(|c| rows::claim(account, c)).collect();
-        let owners = self.executor.log.owners(&claims, MOST_OWNERS + 1).await?;
+        let owners = self.executor.log.owners(&claims, MOST_USERS + 1).await?;
         let count: usize = owners.iter().map(Vec::len).sum();
-        if count > MOST_OWNERS as usize {
+        if count > MOST_USERS as usize {
             return Err(Failure::new(
                 ErrorReason::TooLarge,
-                format!("more than {MOST_OWNERS} users would change in one commit"),
+                format!("more than {MOST_USERS} users would change in one commit"),
             ));
         }
-        Ok(owners)
+        let users = |owners: Vec<String>| {
+            let read = owners.iter().map(|owner| UserId::parse(owner));
+            read.filter_map(Result::ok).collect()
+        };
+        Ok(owners.into_iter().map(users).collect())
     }
 
     /// Every access that a user has, or had, to other accounts than its own, with what is staged.

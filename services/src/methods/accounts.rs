@@ -20,7 +20,9 @@ use crate::executor::{Done, account_not_found, new_id};
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 use crate::page;
-use crate::plans::{AccountOutcome, CreateAccountPlan, CreateUserPlan, OnAccount};
+use crate::plans::{
+    AccountOutcome, CreateAccountPlan, CreateUserPlan, DefineModulePlan, OnAccount,
+};
 use crate::tokens;
 
 /// An account after a command on it.
@@ -89,6 +91,29 @@ impl Directory {
             revision,
             position: done.position,
             company,
+        })
+    }
+
+    async fn define(
+        &self,
+        request: Request<pb::DefineModuleRequest>,
+    ) -> Outcome<pb::DefineModuleResponse> {
+        let Arrived {
+            call,
+            message,
+            digest,
+        } = self.arrive(request).await?;
+        let to = ToAccount::<DefineModule>::try_from(message)?;
+        let order = order(call, digest, to.account, to.options);
+        let plan = DefineModulePlan(to.command);
+        let done = self.executor().run(&order, &plan).await?;
+        let revision = done.outcome.revision;
+        let account = self.account_of(&done, &order.account_id, revision).await?;
+        Ok(pb::DefineModuleResponse {
+            account: Some(account),
+            revision,
+            position: done.position,
+            changed_count: done.outcome.changed,
         })
     }
 
@@ -289,8 +314,7 @@ impl AccountService for Directory {
         &self,
         request: Request<pb::DefineModuleRequest>,
     ) -> Result<Response<pb::DefineModuleResponse>, Status> {
-        let changed = self.change_account::<_, DefineModule>(request).await?;
-        Ok(changed!(DefineModuleResponse, changed))
+        Ok(Response::new(self.define(request).await?))
     }
 
     async fn remove_module(

@@ -1,8 +1,11 @@
 //! Commands on one account.
 
-use rollbook_aggregates::account::Account;
-use rollbook_aggregates::domain::Decide;
-use rollbook_aggregates::user::{NewCompany, User};
+use std::collections::BTreeSet;
+
+use rollbook_aggregates::access::UpdateAccess;
+use rollbook_aggregates::account::{Account, DefineModule, HeldGrants};
+use rollbook_aggregates::domain::{Claim, Decide};
+use rollbook_aggregates::user::{DropForbiddenGrants, NewCompany, User};
 use rollbook_aggregates::values::CompanyId;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +46,58 @@ where
             revision: unit.revision::<Account>(id),
             company: self.company,
         })
+    }
+}
+
+/// Defines a module; where it becomes administrator-only, those who lose their grants with it do so in the same commit (R11).
+pub struct DefineModulePlan(pub DefineModule);
+
+/// A module that was defined.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DefinedModule {
+    /// The account's revision.
+    pub revision: u64,
+    /// How many users lost grants.
+    pub changed: u64,
+}
+
+impl Plan for DefineModulePlan {
+    type Outcome = DefinedModule;
+
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<DefinedModule> {
+        let id = unit.order().account_id.as_str();
+        let account = unit.account().await?;
+        unit.expect_revision::<Account>(id)?;
+        let mut define = self.0.clone();
+        let mut losers = BTreeSet::new();
+        if let HeldGrants::Drop(users) = &mut define.held
+            && self.0.narrows(&account)
+        {
+            let held = Claim::StandardModuleHolder(self.0.module.clone());
+            losers = unit.users_with(&[held]).await?.pop().unwrap_or_default();
+            users.clone_from(&losers);
+        }
+        unit.decide(id, define).await?;
+        let ids: Vec<String> = losers.iter().map(ToString::to_string).collect();
+        unit.load_all::<User>(&ids).await?;
+        for user in &losers {
+            match unit.external(*user).await? {
+                // It keeps what the account as it is now allows.
+                Some(access) => unit.decide(&access, keep_what_is_allowed()).await?,
+                None => unit.decide(&user.to_string(), DropForbiddenGrants).await?,
+            }
+        }
+        Ok(DefinedModule {
+            revision: unit.revision::<Account>(id),
+            changed: losers.len() as u64,
+        })
+    }
+}
+
+const fn keep_what_is_allowed() -> UpdateAccess {
+    UpdateAccess {
+        user_type: None,
+        permissions: None,
     }
 }
 

@@ -42,9 +42,8 @@ impl Plan for ReplaceSupervisorPlan {
             .companies(&unit.context(&account, &facts))
             .map_err(refused)?;
         let claims: Vec<Claim> = companies.iter().map(|id| succession.claim(*id)).collect();
-        let owners = unit.owners(&claims).await?;
-        let owners = owners.iter().map(|owners| users(owners));
-        let holders = companies.into_iter().zip(owners).collect();
+        let users = unit.users_with(&claims).await?;
+        let holders = companies.into_iter().zip(users).collect();
         let handover = succession
             .hand_over(&unit.context(&account, &facts), holders)
             .map_err(refused)?;
@@ -63,9 +62,4 @@ impl Plan for ReplaceSupervisorPlan {
             left: handover.left,
         })
     }
-}
-
-fn users(owners: &[String]) -> BTreeSet<UserId> {
-    let read = owners.iter().map(|owner| UserId::parse(owner));
-    read.filter_map(Result::ok).collect()
 }

@@ -21,6 +21,7 @@ stories! {
     r70_a_role_in_use_cannot_be_removed,
     r10_defining_a_role_again_changes_its_title_or_nothing,
     r70_a_module_in_use_cannot_be_removed_or_taken_from_standard_users,
+    r11_grants_are_dropped_with_the_module_on_request,
     r68_an_administrator_sees_its_own_account_alone,
     r12_an_account_needs_an_administrator_who_is_one,
 }
@@ -589,6 +590,66 @@ async fn r70_a_module_in_use_cannot_be_removed_or_taken_from_standard_users(dire
         .await
         .refusal()
         .is(Code::NotFound, "MODULE_NOT_FOUND");
+}
+
+async fn r11_grants_are_dropped_with_the_module_on_request(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let grants = || vec![grant("archive"), grant("invoices")];
+    let mut standard = Vec::new();
+    for number in 0..3 {
+        let user = pb::NewUser {
+            permissions: grants(),
+            ..person(&format!("S{number}"))
+        };
+        standard.push(acme.create_user(user).await.user_id);
+    }
+    let chief = pb::NewUser {
+        permissions: grants(),
+        ..administrator("CHIEF")
+    };
+    let chief = acme.create_user(chief).await;
+    let before = directory.head().await;
+    let narrow = || {
+        ask!(
+            acme,
+            DefineModuleRequest {
+                module: "invoices",
+                title: "Invoices",
+                administrator_only: true,
+                drop_grants: true,
+            }
+        )
+    };
+    let mut accounts = acme.admin.accounts();
+    let narrowed = accounts.define_module(narrow()).await.answer();
+    assert_eq!(narrowed.changed_count, 3);
+    for user_id in &standard {
+        assert_eq!(acme.get(user_id).await.permissions, [grant("archive")]);
+    }
+    assert_eq!(
+        acme.get(&chief.user_id).await,
+        chief,
+        "an administrator keeps what it has"
+    );
+    let events = directory.events().await;
+    let commit: Vec<_> = events
+        .iter()
+        .filter(|event| event.position > before)
+        .map(|event| (event.event_type.as_str(), event.commit_position))
+        .collect();
+    assert_eq!(commit.len(), 4, "{commit:?}");
+    assert!(
+        commit
+            .iter()
+            .all(|(_, position)| *position == narrowed.position),
+        "one commit: {commit:?}"
+    );
+    let again = accounts.define_module(narrow()).await.answer();
+    assert_eq!(
+        (again.changed_count, again.revision),
+        (0, narrowed.revision),
+        "what already is adds no event"
+    );
 }
 
 async fn r68_an_administrator_sees_its_own_account_alone(directory: &Directory) {

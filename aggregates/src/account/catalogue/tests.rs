@@ -21,6 +21,7 @@ fn define_module(name: &str, title: &str, administrator_only: bool) -> DefineMod
         module: module(name),
         title: ModuleTitle::parse(title).unwrap(),
         administrator_only,
+        held: HeldGrants::Refuse,
     }
 }
 
@@ -81,6 +82,27 @@ fn r11_a_module_does_not_become_administrator_only_while_standard_users_have_it(
     Account::given(&existing())
         .when(admin(), narrow())
         .then(&[module_defined("invoices", "invoices", true)]);
+}
+
+#[test]
+fn r11_a_module_becomes_administrator_only_with_exactly_those_whose_grants_are_dropped() {
+    let drop = |users: &[UserId]| DefineModule {
+        held: HeldGrants::Drop(users.iter().copied().collect()),
+        ..define_module("invoices", "invoices", true)
+    };
+    let exactly = |users: &[UserId]| Requires::Exactly {
+        claim: Claim::StandardModuleHolder(module("invoices")),
+        owners: users.iter().map(ToString::to_string).collect(),
+    };
+    Account::given(&existing())
+        .held(Claim::StandardModuleHolder(module("invoices")), &ANNA)
+        .when(admin(), drop(&[ANNA]))
+        .then(&[module_defined("invoices", "invoices", true)])
+        .requires(&exactly(&[ANNA]));
+    Account::given(&existing())
+        .when(admin(), drop(&[]))
+        .then(&[module_defined("invoices", "invoices", true)])
+        .requires(&exactly(&[]));
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn r11_a_module_that_became_administrator_only_since_is_left_out() {
         module: module("invoices"),
         title: crate::values::ModuleTitle::parse("invoices").unwrap(),
         administrator_only: true,
+        held: crate::account::HeldGrants::Refuse,
     };
     let mut directory = Directory::default();
     directory.account(&service(), narrow).unwrap();

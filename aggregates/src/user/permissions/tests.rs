@@ -106,3 +106,22 @@ fn r70_a_grant_claims_its_module_and_a_standard_users_grant_says_so() {
             Claim::StandardModuleHolder(module),
         ]);
 }
+
+#[test]
+fn r11_grants_on_what_became_administrator_only_are_dropped_and_no_others() {
+    let has = |grants| UserPermissionsSet {
+        permissions: grants,
+    };
+    // The account has `pricing` for administrators only.
+    let before = has(set([grant("invoices"), grant("pricing")]));
+    User::given(&[created(), before.clone().into()])
+        .when(admin(), DropForbiddenGrants)
+        .then(&[has(set([grant("invoices")])).into()])
+        .releases(&[
+            Claim::ModuleHolder(module("pricing")),
+            Claim::StandardModuleHolder(module("pricing")),
+        ]);
+    User::given(&[created_administrator(), before.into()])
+        .when(admin(), DropForbiddenGrants)
+        .then_nothing();
+}

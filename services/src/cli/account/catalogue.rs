@@ -9,6 +9,7 @@ use rollbook_proto::v1::{
 use super::after;
 use crate::cli::{
     client::{Client, CommandFlags, commit},
+    output::counted,
     problem::Problem,
 };
 
@@ -163,6 +164,9 @@ pub struct DefineModule {
     /// Standard users can never have it
     #[arg(long)]
     administrator_only: bool,
+    /// Standard users lose the grants on it that they have; otherwise it is refused while there are any
+    #[arg(long, requires = "administrator_only")]
+    drop_grants: bool,
     #[command(flatten)]
     command: CommandFlags,
 }
@@ -177,11 +181,16 @@ impl DefineModule {
             module: self.module,
             title: self.title,
             administrator_only: self.administrator_only,
+            drop_grants: self.drop_grants,
             command: Some(command),
         };
         let answer = commit(&id, client.accounts().define_module(request)).await?;
         client.output.show(&answer, || {
-            after(answer.account.as_ref(), answer.revision, answer.position)
+            let account = after(answer.account.as_ref(), answer.revision, answer.position);
+            match answer.changed_count {
+                0 => account,
+                count => format!("{account}\n{} lost grants", counted(count, "user")),
+            }
         })
     }
 }
