@@ -18,6 +18,7 @@ stories! {
     r48_of_two_hundred_accepts_of_one_invitation_one_succeeds,
     r39_every_reviewer_is_released_whatever_comes_at_the_same_moment,
     r33_replacements_and_deletions_leave_nobody_with_a_supervisor_who_is_gone,
+    r33_whoever_comes_under_a_supervisor_before_a_replacement_is_replaced_with_the_others,
     r5_email_becomes_the_login_or_a_second_user_gets_the_address,
 }
 
@@ -384,6 +385,57 @@ async fn r33_replacements_and_deletions_leave_nobody_with_a_supervisor_who_is_go
 ) {
     let acme = Tenant::create(directory, "acme").await;
     successions(&acme, std::slice::from_ref(&acme)).await;
+}
+
+async fn r33_whoever_comes_under_a_supervisor_before_a_replacement_is_replaced_with_the_others(
+    directory: &Directory,
+) {
+    const ROUNDS: usize = 10;
+    const COMERS: usize = 24;
+    let acme = Tenant::create(directory, "acme").await;
+    let company = acme.companies[0].as_str();
+    let mut before = 0;
+    for round in 0..ROUNDS {
+        let old = acme.clerk(&format!("OLD{round}")).await.user_id;
+        let new = acme.clerk(&format!("NEW{round}")).await.user_id;
+        let comers = (0..COMERS).map(|number| {
+            let user = pb::NewUser {
+                companies: vec![report_to(company, &old)],
+                ..person(&format!("R{round}-{number}"))
+            };
+            let (caller, request) = (acme.admin.clone(), ask!(acme, CreateUserRequest { user }));
+            tokio::spawn(async move { caller.users().create_user(request).await.answer() })
+        });
+        let comers: Vec<_> = comers.collect();
+        let request = ask!(
+            acme,
+            ReplaceSupervisorRequest {
+                supervisor_id: &old,
+                replacement_id: &new,
+            }
+        );
+        let replaced = acme
+            .admin
+            .users()
+            .replace_supervisor(request)
+            .await
+            .answer();
+        for comer in comers {
+            let created = comer.await.unwrap();
+            let user = acme.get(&created.user.unwrap().user_id).await;
+            let came_before = created.position < replaced.position;
+            before += usize::from(came_before);
+            let supervisor = if came_before { &new } else { &old };
+            assert_eq!(
+                &user.companies[0].supervisor_id, supervisor,
+                "round {round}"
+            );
+        }
+    }
+    assert!(
+        before > 0 && before < ROUNDS * COMERS,
+        "{before} came before a replacement, so there was no race"
+    );
 }
 
 /// E-mail becomes the login in the moment in which a second user gets an address.
