@@ -6,6 +6,7 @@
 pub mod attempts;
 mod rows;
 mod states;
+mod turns;
 mod unit;
 
 use std::future::Future;
@@ -40,6 +41,7 @@ use crate::passwords::Hasher;
 use crate::plans::OnUser;
 
 pub use states::{States, Stored};
+use turns::{Turn, Turns};
 use unit::How;
 pub use unit::{Unit, account_not_found, not_acting, sessions_ended};
 
@@ -60,6 +62,7 @@ pub struct Executor {
     /// Whether links are sent by mail, so that no caller gets their tokens.
     pub mail: bool,
     gates: attempts::Gates,
+    turns: Turns,
     accounts: Repository<Account>,
     users: Repository<User>,
     accesses: Repository<Access>,
@@ -155,6 +158,7 @@ impl Executor {
             hasher,
             mail: false,
             gates: attempts::Gates::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -208,9 +212,10 @@ impl Executor {
         dry: bool,
     ) -> Outcome<Done<P::Outcome>> {
         let mut how = How { fresh: false, dry };
+        let mut turn = self.turns.for_command();
         for _ in 0..ATTEMPTS {
             let mut unit = Unit::new(self, order, how);
-            match self.attempt(&mut unit, plan).await? {
+            match self.attempt(&mut unit, plan, &mut turn).await? {
                 Attempt::Done(done) => return Ok(done),
                 Attempt::Again => {}
                 Attempt::Refused(failure) if unit.rests_on_cache() => {
@@ -233,10 +238,11 @@ impl Executor {
         &self,
         unit: &mut Unit<'_>,
         plan: &P,
+        turn: &mut Turn,
     ) -> Outcome<Attempt<P::Outcome>> {
         match self.planned(unit, plan).await {
             Ok(outcome) if !unit.commits() => self.check(unit, outcome).await,
-            Ok(outcome) => self.commit(unit, outcome).await,
+            Ok(outcome) => self.commit(unit, outcome, turn).await,
             Err(failure) => Ok(Attempt::Refused(failure)),
         }
     }
@@ -264,11 +270,17 @@ impl Executor {
         }
     }
 
-    async fn commit<T>(&self, unit: &mut Unit<'_>, outcome: T) -> Outcome<Attempt<T>>
+    async fn commit<T>(
+        &self,
+        unit: &mut Unit<'_>,
+        outcome: T,
+        turn: &mut Turn,
+    ) -> Outcome<Attempt<T>>
     where
         T: Serialize + DeserializeOwned,
     {
         let append = append_of(unit, &outcome)?;
+        turn.come(&append).await;
         match self.log.append(append).await {
             Ok(appended) => {
                 let mut states = unit.take_states();

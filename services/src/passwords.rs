@@ -3,6 +3,7 @@
 //! Parameters are at least those of the OWASP password storage cheat sheet: 19 MiB, two passes, one lane. Hashes are PHC
 //! strings, which say what they were made with, so that one made with less is made anew when its password is known.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +87,12 @@ fn busy() -> Failure {
     .retry_after(Duration::from_millis(500))
 }
 
+/// What cannot be hashed, or checked against what was kept, is told to the operator; neither error names the password.
+fn unhashed(error: &impl fmt::Display) -> Failure {
+    tracing::error!(cause = %error, "a password could not be hashed");
+    busy()
+}
+
 impl Hasher {
     /// How many may wait for each that runs.
     const WAITING_PER_RUNNING: usize = 64;
@@ -157,8 +164,8 @@ impl Hasher {
             done
         })
         .await
-        .map_err(|_| busy())?
-        .map_err(|_| busy())
+        .map_err(|error| unhashed(&error))?
+        .map_err(|error| unhashed(&error))
     }
 }
 

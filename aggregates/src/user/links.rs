@@ -34,6 +34,8 @@ pub struct Welcome {
     pub sent_at: Timestamp,
     /// How long it is good for.
     pub validity_days: ValidityDays,
+    /// Whether it was sent by mail, so that its token is nobody else's.
+    pub by_mail: bool,
     /// Whether its end is recorded.
     pub expired: bool,
 }
@@ -153,6 +155,7 @@ impl Apply<User> for WelcomeIssued {
                 token_digest: self.token_digest,
                 sent_at: at,
                 validity_days: self.validity_days,
+                by_mail: self.by_mail,
                 expired: false,
             });
         });

@@ -7,7 +7,8 @@ use rollbook_aggregates::account::{
     UpdateAccountSettings,
 };
 use rollbook_aggregates::domain::Decide;
-use rollbook_aggregates::values::{AccountId, CompanyId, UserId};
+use rollbook_aggregates::user::User;
+use rollbook_aggregates::values::{AccountId, CompanyId};
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::account_service_server::AccountService;
 use tonic::{Request, Response, Status};
@@ -21,7 +22,7 @@ use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 use crate::page;
 use crate::plans::{
-    AccountOutcome, CreateAccountPlan, CreateUserPlan, DefineModulePlan, OnAccount,
+    AccountOutcome, CreateAccountPlan, CreateUserPlan, DefineModulePlan, OnAccount, UserOutcome,
 };
 use crate::tokens;
 
@@ -142,8 +143,7 @@ impl Directory {
         let account = &order.account_id;
         let revision = done.outcome.revision;
         let administrator = &done.outcome.administrator;
-        let welcome_token =
-            self.welcome_token(plan.administrator.new.welcome, administrator.user, 1);
+        let welcome_token = self.welcome_token(administrator).await?;
         Ok(pb::CreateAccountResponse {
             account: Some(self.account_of(&done, account, revision).await?),
             administrator: Some(self.user_of(&done, administrator).await?),
@@ -153,12 +153,18 @@ impl Directory {
         })
     }
 
-    /// The token of a user's first-sign-in link as it was sent the `issue`th time, where one was asked for.
-    pub(super) fn welcome_token(&self, asked: bool, user: UserId, issue: u32) -> String {
-        if !asked || self.executor().mail {
-            return String::new();
-        }
-        tokens::text(user.as_uuid(), &tokens::welcome(self.log(), user, issue))
+    /// The token of the first-sign-in link that a command left a user with; empty where there is none, or it went by mail.
+    pub(super) async fn welcome_token(&self, left: &UserOutcome) -> Outcome<String> {
+        let id = left.user.to_string();
+        let user = self.executor().at::<User>(&id, left.revision).await?;
+        let welcome = user
+            .person()
+            .and_then(|person| person.credentials().welcome());
+        let told = welcome.filter(|welcome| !welcome.by_mail);
+        Ok(told.map_or_else(String::new, |welcome| {
+            let secret = tokens::welcome(self.log(), left.user, welcome.issue);
+            tokens::text(left.user.as_uuid(), &secret)
+        }))
     }
 
     async fn account_now(

@@ -242,12 +242,12 @@ impl Directory {
         }
         let plan = RequestResetPlan(user.ok_or_else(user_not_found)?);
         let done = self.executor().run(&order, &plan).await?;
-        let LinkOutcome { user, issue } = &done.outcome;
+        let user = &done.outcome.user;
         Ok(pb::RequestPasswordResetResponse {
             user: Some(self.user_of(&done, user).await?),
             revision: user.revision,
             position: done.position,
-            token: self.reset_token(user.user, *issue),
+            token: self.reset_token(user.user, done.outcome.issue, done.outcome.by_mail),
         })
     }
 
@@ -261,7 +261,10 @@ impl Directory {
         const UNTOLD: [&str; 3] = ["USER_NOT_FOUND", "USER_DELETED", "NOT_ONBOARDED"];
         if let Some(user) = user {
             match self.executor().run(order, &RequestResetPlan(user)).await {
-                Ok(done) => return Ok(self.reset_token(user, done.outcome.issue)),
+                Ok(done) => {
+                    let LinkOutcome { issue, by_mail, .. } = done.outcome;
+                    return Ok(self.reset_token(user, issue, by_mail));
+                }
                 Err(failure) if UNTOLD.contains(&failure.reason()) => {}
                 Err(failure) => return Err(failure),
             }
@@ -269,11 +272,12 @@ impl Directory {
         let name = whose.map_or_else(|name| name, |id| id.to_string());
         let nobody = tokens::nobody(self.log(), &order.account_id, &name);
         let done = self.executor().run(order, &ResetNobodyPlan(nobody)).await?;
-        Ok(self.reset_token(UserId::new(done.outcome), 0))
+        let (nobody, by_mail) = done.outcome;
+        Ok(self.reset_token(UserId::new(nobody), 0, by_mail))
     }
 
-    fn reset_token(&self, user: UserId, issue: u32) -> String {
-        if self.executor().mail {
+    fn reset_token(&self, user: UserId, issue: u32, by_mail: bool) -> String {
+        if by_mail {
             return String::new();
         }
         tokens::text(user.as_uuid(), &tokens::reset(self.log(), user, issue))

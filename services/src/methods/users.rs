@@ -25,8 +25,8 @@ use crate::executor::Done;
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 use crate::plans::{
-    CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, LinkOutcome, OnUser,
-    ReplaceSupervisorPlan, ResendWelcomePlan, UnlockPlan, UserOutcome,
+    CopyUserPlan, CreateUserPlan, DeactivatePlan, DeletePlan, OnUser, ReplaceSupervisorPlan,
+    ResendWelcomePlan, UnlockPlan, UserOutcome,
 };
 
 /// A user after a command on it.
@@ -112,7 +112,7 @@ impl Directory {
             user: Some(self.user_of(&done, &done.outcome).await?),
             revision: done.outcome.revision,
             position: done.position,
-            welcome_token: self.welcome_token(plan.new.welcome, done.outcome.user, 1),
+            welcome_token: self.welcome_token(&done.outcome).await?,
         })
     }
 
@@ -147,12 +147,12 @@ impl Directory {
             .executor()
             .run(&order, &ResendWelcomePlan(to.user))
             .await?;
-        let LinkOutcome { user, issue } = &done.outcome;
+        let user = &done.outcome;
         Ok(pb::ResendWelcomeResponse {
             user: Some(self.user_of(&done, user).await?),
             revision: user.revision,
             position: done.position,
-            welcome_token: self.welcome_token(true, user.user, *issue),
+            welcome_token: self.welcome_token(user).await?,
         })
     }
 
@@ -203,7 +203,7 @@ impl Directory {
             user: Some(self.user_of(&done, &done.outcome).await?),
             revision: done.outcome.revision,
             position: done.position,
-            welcome_token: self.welcome_token(plan.create.new.welcome, done.outcome.user, 1),
+            welcome_token: self.welcome_token(&done.outcome).await?,
         })
     }
 

@@ -144,13 +144,16 @@ impl Plan for ReportSignInPlan {
 /// Sends a reset link.
 pub struct RequestResetPlan(pub UserId);
 
-/// A link that was sent.
+/// A reset link that was sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LinkOutcome {
     /// Whose.
     pub user: UserOutcome,
     /// How many were sent, with it.
     pub issue: u32,
+    /// Whether it went by mail.
+    #[serde(default)]
+    pub by_mail: bool,
 }
 
 impl Plan for RequestResetPlan {
@@ -172,17 +175,21 @@ impl Plan for RequestResetPlan {
             command: RequestPasswordReset { link },
         };
         let user = on.decide(unit).await?;
-        Ok(LinkOutcome { user, issue })
+        Ok(LinkOutcome {
+            user,
+            issue,
+            by_mail: link.by_mail,
+        })
     }
 }
 
-/// Sends nobody a link, with the same steps.
+/// Sends nobody a link, with the same steps; answers who nobody is, and whether the link would have gone by mail.
 pub struct ResetNobodyPlan(pub Uuid);
 
 impl Plan for ResetNobodyPlan {
-    type Outcome = Uuid;
+    type Outcome = (Uuid, bool);
 
-    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<Uuid> {
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<(Uuid, bool)> {
         unit.account().await?;
         unit.load::<User>(&self.0.to_string()).await?;
         unit.set_aside(SideRow {
@@ -190,7 +197,7 @@ impl Plan for ResetNobodyPlan {
             kind: "reset".to_owned(),
             value: Some(self.0.as_bytes().to_vec()),
         });
-        Ok(self.0)
+        Ok((self.0, unit.executor().mail))
     }
 }
 
@@ -198,9 +205,9 @@ impl Plan for ResetNobodyPlan {
 pub struct ResendWelcomePlan(pub UserId);
 
 impl Plan for ResendWelcomePlan {
-    type Outcome = LinkOutcome;
+    type Outcome = UserOutcome;
 
-    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<LinkOutcome> {
+    async fn plan(&self, unit: &mut Unit<'_>) -> Outcome<UserOutcome> {
         let user = unit.load::<User>(&self.0.to_string()).await?;
         let welcome = user
             .person()
@@ -215,8 +222,7 @@ impl Plan for ResendWelcomePlan {
             user: self.0,
             command: ResendWelcome { link },
         };
-        let user = on.decide(unit).await?;
-        Ok(LinkOutcome { user, issue })
+        on.decide(unit).await
     }
 }
 

@@ -213,9 +213,7 @@ impl Import {
             user_id: user.to_string(),
             revision: done.outcome.revision,
             position: done.position,
-            welcome_token: self
-                .directory
-                .welcome_token(plan.create.new.welcome, user, 1),
+            welcome_token: self.directory.welcome_token(&done.outcome).await?,
         })
     }
 
