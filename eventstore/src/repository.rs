@@ -224,6 +224,26 @@ impl<A: Aggregate + Clone + 'static> Repository<A> {
         Ok(hot)
     }
 
+    /// Aggregates as they were at a position, in their order. A commit counts once all of it lies at or before the position.
+    ///
+    /// Each is folded from the log alone, so that what was erased since is erased in it, whichever process erased it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn as_of(&self, ids: &[&str], position: u64) -> Result<Vec<Hot<A>>, StoreError> {
+        let streams: Vec<_> = ids.iter().map(|id| (Self::stream(id), 0)).collect();
+        let mut found = Vec::with_capacity(ids.len());
+        for events in self.log.load(&streams).await? {
+            let mut hot = nothing();
+            let by_then = events
+                .into_iter()
+                .take_while(|event| event.commit_position <= position);
+            self.fold(&mut hot, by_then)?;
+            found.push(hot);
+        }
+        Ok(found)
+    }
+
     /// The state after events that follow it. Gives what [`Self::fresh`] would, without asking the log.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ pub(crate) struct Folded {
 
 /// What happened to whom.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub enum Content {
     /// To the account of the event.
     Account(AccountEvent),
     /// To a user.
@@ -53,7 +53,7 @@ pub(crate) enum Content {
 
 impl Folded {
     pub(crate) fn decode(recorded: Arc<RecordedEvent>) -> Self {
-        let content = content(&recorded).unwrap_or_else(Content::Unreadable);
+        let content = read_event(&recorded);
         Self { recorded, content }
     }
 
@@ -74,6 +74,12 @@ impl Folded {
     pub(crate) fn micros(&self) -> i64 {
         self.recorded.recorded_at.timestamp_micros()
     }
+}
+
+/// What an event of the log says, in its present form.
+#[must_use]
+pub fn read_event(recorded: &RecordedEvent) -> Content {
+    content(recorded).unwrap_or_else(Content::Unreadable)
 }
 
 fn content(recorded: &RecordedEvent) -> Result<Content, String> {

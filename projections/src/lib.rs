@@ -20,6 +20,7 @@ mod invitations;
 mod involvements;
 mod mails;
 mod page;
+mod past;
 mod pattern;
 mod reading;
 mod snapshots;
@@ -32,6 +33,7 @@ mod views;
 pub use audit::{AuditTrail, ListTrail, Subject, TrailRow};
 pub use changes::{Changed, UserChanged, UserChanges};
 pub use deadlines::{Deadline, Deadlines, Ends};
+pub use event::{Content, read_event};
 pub use invitations::{
     InvitationKey, InvitationRow, InvitationStatus, Invitations, ListInvitations,
 };
@@ -41,6 +43,10 @@ pub use involvements::{
 };
 pub use mails::{DeadMail, Mails, PendingMail};
 pub use page::Page;
+pub use past::{
+    ListInvoiceEvents, ListPastReports, ListStandings, Past, PastReportKey, PastReportRow,
+    StandingRow,
+};
 pub use pattern::{Pattern, PatternError};
 pub use reading::{Freshness, ReadError};
 pub use snapshots::{KeptSnapshots, MakeSnapshot};

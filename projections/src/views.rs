@@ -19,6 +19,7 @@ use crate::follower::{Standing, follow};
 use crate::invitations::{InvitationView, Invitations};
 use crate::involvements::{InvolvementView, Involvements};
 use crate::mails::{MailView, Mails};
+use crate::past::{Past, PastView};
 use crate::reading::Reading;
 use crate::snapshots::{self, KeptSnapshots, MakeSnapshot};
 use crate::supervisors::{SupervisorView, Supervisors};
@@ -111,6 +112,7 @@ struct Inner {
     audit: AuditTrail,
     deadlines: Deadlines,
     mails: Mails,
+    past: Past,
     followed: Vec<Followed>,
     followers: Mutex<Vec<JoinHandle<()>>>,
     end: watch::Sender<bool>,
@@ -172,6 +174,7 @@ impl Views {
             audit: AuditTrail::new(opening.open::<AuditView>().await?),
             deadlines: Deadlines::new(opening.open::<DeadlineView>().await?),
             mails: Mails::new(opening.open::<MailView>().await?),
+            past: Past::new(opening.open::<PastView>().await?),
             log: opening.log,
             feed: opening.feed,
             snapshots: Arc::new(snapshots),
@@ -298,6 +301,12 @@ impl Views {
     #[must_use]
     pub fn mails(&self) -> &Mails {
         &self.0.mails
+    }
+
+    /// Who was there at any position, and who had whom as supervisor.
+    #[must_use]
+    pub fn past(&self) -> &Past {
+        &self.0.past
     }
 
     /// How each view stands.

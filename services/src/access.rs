@@ -118,6 +118,12 @@ access! {
     HistoryService {
         ListEvents: [Auditor],
         ReplayEvents: [Auditor],
+        GetUserAsOf: [Auditor],
+        DiffUser: [Auditor],
+        ListUsersAsOf: [Auditor],
+        ListReportsAsOf: [Auditor],
+        GetUserTrail: [Auditor],
+        GetInvoiceTrail: [Auditor],
     }
     OperationsService {
         ListProjections: [Operator],

@@ -10,6 +10,7 @@ mod history;
 mod invitation;
 mod involvement;
 mod mail;
+mod past;
 mod user;
 
 use prost_types::Timestamp as Wire;
@@ -28,13 +29,18 @@ pub use account::{NewAccount, ToAccount, account_from_row, account_from_state, a
 pub use credential::{LinkFollowed, ResetRequested, SignIn, WithPasswords, sign_in_result};
 pub use fields::Fields;
 pub(crate) use history::direction;
-pub use history::{Disclose, event, event_filter};
+pub use history::{Disclose, event, event_filter, streams_of};
 pub(crate) use invitation::read_statuses;
 pub use invitation::{
     Acceptance, InviteMany, ToInvitation, invitation_from_row, invitation_from_state,
 };
 pub use involvement::{ToInvoice, involvement, reviewer};
 pub use mail::{ToMail, dead_letter_from_row, dead_letter_from_state};
+pub use past::{
+    AsOf, InvoiceTrail, ReportsThen, Seen, UserBetween, UserThen, UserTrail, UsersThen, changes,
+    touched,
+};
+use user::permission;
 pub use user::{
     Again, CopiedUser, FoundUsers, ImportOf, ImportRow, ListedUsers, NewUser, ToUser, UserKeyword,
     WatchedUsers, allegiance, allegiances, blocker, change, create_user, deleted_user, denial,

@@ -25,8 +25,8 @@ use rollbook_aggregates::upcasters::upcasters;
 use rollbook_aggregates::user::{Blocker, ExpireLock, User, deletion_blockers, deletion_reads};
 use rollbook_aggregates::values::{AccountId, ReasonText, UserId};
 use rollbook_eventstore::{
-    Append, AppendError, Clock, Log, Metadata, Repeated, Repository, Request, SlotTaken, Snapshots,
-    Violation,
+    Append, AppendError, Clock, Hot, Log, Metadata, RecordedEvent, Repeated, Repository, Request,
+    SlotTaken, Snapshots, Violation,
 };
 use rollbook_projections::MakeSnapshot;
 use rollbook_proto::v1::ErrorReason;
@@ -410,6 +410,30 @@ impl Executor {
     /// When the log cannot be read.
     pub async fn at<A: Stored>(&self, id: &str, revision: u64) -> Outcome<Arc<A>> {
         Ok(A::repository(self).at(id, revision).await?.state)
+    }
+
+    /// Aggregates as they were at a position, each with its revision then, folded from the log itself.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn as_of<A: Stored>(
+        &self,
+        ids: &[&str],
+        position: u64,
+    ) -> Outcome<Vec<(Arc<A>, u64)>> {
+        let found = A::repository(self).as_of(ids, position).await?;
+        Ok(found
+            .into_iter()
+            .map(|hot| (hot.state, hot.revision))
+            .collect())
+    }
+
+    /// An aggregate after an event that follows it.
+    ///
+    /// # Errors
+    /// When the event does not follow it.
+    pub fn after<A: Stored>(&self, hot: &Hot<A>, event: &RecordedEvent) -> Outcome<Hot<A>> {
+        Ok(A::repository(self).after(hot, [event])?)
     }
 
     /// An aggregate as it is now, with its revision.

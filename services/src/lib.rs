@@ -20,4 +20,5 @@ pub mod passwords;
 mod plans;
 pub mod server;
 mod tokens;
+mod words;
 mod work;

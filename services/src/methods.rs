@@ -92,6 +92,8 @@ in_account! {
     ResendWelcomeRequest SetPasswordRequest ChangePasswordRequest VerifyPasswordRequest
     RequestPasswordResetRequest ReportSignInRequest ReportMfaEnrolledRequest ResetMfaRequest
     RevokeSessionsRequest
+    GetUserAsOfRequest DiffUserRequest ListUsersAsOfRequest ListReportsAsOfRequest
+    GetUserTrailRequest GetInvoiceTrailRequest
 }
 
 macro_rules! named {

@@ -944,6 +944,41 @@ impl World {
                 ..Default::default()
             }
             .encode_to_vec(),
+            "GetUserAsOf" => ask!(
+                t,
+                GetUserAsOfRequest {
+                    user_id,
+                    as_of: now()
+                }
+            )
+            .encode_to_vec(),
+            "DiffUser" => ask!(
+                t,
+                DiffUserRequest {
+                    user_id,
+                    from: now(),
+                    to: now()
+                }
+            )
+            .encode_to_vec(),
+            "GetUserTrail" => ask!(t, GetUserTrailRequest { user_id }).encode_to_vec(),
+            "GetInvoiceTrail" => ask!(
+                t,
+                GetInvoiceTrailRequest {
+                    company_id: &t.companies[0],
+                    invoice_id: "INV-1"
+                }
+            )
+            .encode_to_vec(),
+            "ListUsersAsOf" => ask!(t, ListUsersAsOfRequest { as_of: now() }).encode_to_vec(),
+            "ListReportsAsOf" => ask!(
+                t,
+                ListReportsAsOfRequest {
+                    user_id,
+                    as_of: now()
+                }
+            )
+            .encode_to_vec(),
             "ListProjections" => pb::ListProjectionsRequest {}.encode_to_vec(),
             "GetLogStatus" => pb::GetLogStatusRequest {}.encode_to_vec(),
             "ListDeadLetters" => pb::ListDeadLettersRequest::default().encode_to_vec(),
@@ -957,6 +992,17 @@ impl World {
             _ => return None,
         };
         Some(bytes)
+    }
+}
+
+/// A moment after everything that a sample needs.
+fn now() -> pb::Moment {
+    let time = prost_types::Timestamp {
+        seconds: 4_102_444_800,
+        nanos: 0,
+    };
+    pb::Moment {
+        at: Some(pb::moment::At::Time(time)),
     }
 }
 

@@ -218,6 +218,14 @@ impl Log {
         Ok(before)
     }
 
+    /// When the event at a position was recorded; nothing where there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn recorded_at(&self, position: u64) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.home.recorded_at(position).await
+    }
+
     /// The hash of the event at a position ([`RecordedEvent::hash`]): on another history it is another.
     ///
     /// # Errors

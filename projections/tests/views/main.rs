@@ -12,6 +12,7 @@ mod involvements;
 mod kit;
 mod lists;
 mod mails;
+mod past;
 mod rebuilding;
 mod routing;
 mod searches;

@@ -483,6 +483,23 @@ async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_l
              history replay --stream account-acme --from 2020-01-01T00:00:00Z --json",
         )
         .await;
+    let ada = office.client("service").await.user_id("ADA").await.unwrap();
+    let north = &office.client("service").await;
+    let north = north.company_id("North").await.unwrap();
+    let past = format!(
+        "history user {ada} --at 2100-01-01T00:00:00Z
+         history user {ada} --json
+         history diff {ada} --from 0 --to 2100-01-01T00:00:00Z
+         history users --at 2100-01-01T00:00:00Z --active --limit 1
+         history users --no-company --inactive --administrators --json
+         history reports {ada} --limit 0
+         history reports {ada} --at 2100-01-01T00:00:00Z --json
+         history trail {ada} --backwards --limit 3
+         history trail {ada} --json
+         history invoice {north} INV-2
+         history invoice {north} INV-2 --backwards --json"
+    );
+    office.all("auditor", &past).await;
     office
         .all("operator", "operations projections\noperations log --json\noperations dead-letters\noperations dead-letters --json")
         .await;

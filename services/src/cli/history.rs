@@ -1,5 +1,8 @@
 //! `rollbook history`: the log itself, for auditors.
 
+mod past;
+mod trails;
+
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
@@ -32,6 +35,18 @@ enum HistoryCommand {
     List(List),
     /// Stream the log from a position on; with --json one event a line
     Replay(Replay),
+    /// Show a user as it was
+    User(past::UserThen),
+    /// Show what changed of a user between two moments
+    Diff(past::Diff),
+    /// List the users of the account as they were
+    Users(past::UsersThen),
+    /// List those who had a user as supervisor
+    Reports(past::ReportsThen),
+    /// Tell in words what happened to a user
+    Trail(trails::UserTrail),
+    /// Tell in words what happened to an invoice, and who reviewed it under whom
+    Invoice(trails::InvoiceTrail),
 }
 
 /// Runs a command about the log.
@@ -40,6 +55,12 @@ pub async fn run(args: HistoryArgs) -> Result<(), Problem> {
     match args.command {
         HistoryCommand::List(list) => list.run(&client).await,
         HistoryCommand::Replay(replay) => replay.run(&client).await,
+        HistoryCommand::User(user) => user.run(&client).await,
+        HistoryCommand::Diff(diff) => diff.run(&client).await,
+        HistoryCommand::Users(users) => users.run(&client).await,
+        HistoryCommand::Reports(reports) => reports.run(&client).await,
+        HistoryCommand::Trail(trail) => trail.run(&client).await,
+        HistoryCommand::Invoice(trail) => trail.run(&client).await,
     }
 }
 

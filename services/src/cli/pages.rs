@@ -25,10 +25,10 @@ pub type Rows<T> = Page<T>;
 pub async fn read_pages<T, Read>(
     limit: u64,
     what: &'static str,
-    read: Read,
+    mut read: Read,
 ) -> Result<Rows<T>, Problem>
 where
-    Read: AsyncFn(u32, String) -> Result<Page<T>, Status>,
+    Read: AsyncFnMut(u32, String) -> Result<Page<T>, Status>,
 {
     let mut rows = Vec::new();
     let mut next = String::new();

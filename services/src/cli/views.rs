@@ -150,7 +150,9 @@ pub fn status_name(status: UserStatus) -> String {
     plain(status.as_str_name(), "USER_STATUS_")
 }
 
-fn type_name(user_type: UserType) -> String {
+/// The name of a type.
+#[must_use]
+pub fn type_name(user_type: UserType) -> String {
     match user_type {
         UserType::Unspecified => String::new(),
         UserType::Administrator | UserType::Standard => {

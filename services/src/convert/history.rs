@@ -91,7 +91,8 @@ pub fn event_filter(
 }
 
 /// What happened to a user: at home, when it signed in, and in the account that is asked about.
-fn streams_of(user: UserId, account: Option<&AccountId>) -> Vec<StreamId> {
+#[must_use]
+pub fn streams_of(user: UserId, account: Option<&AccountId>) -> Vec<StreamId> {
     let access = account.map(|account| StreamId::new(ACCESS, access_id(account, user)));
     let at_home = StreamId::new(USER, user.to_string());
     let sign_ins = StreamId::new(signin::TYPE, user.to_string());

@@ -25,6 +25,7 @@ pub use import::{ImportOf, ImportRow, import_refusal};
 pub use profile::NewUser;
 pub(super) use profile::{Identity, masked, user_type};
 pub use questions::{FoundUsers, ListedUsers, UserKeyword};
+pub(super) use questions::{activity, type_filter};
 pub use watch::{WatchedUsers, change};
 
 /// A value of an enum that the contract has.
@@ -32,7 +33,8 @@ pub(super) fn known<T: TryFrom<i32>>(value: i32) -> Result<T, &'static str> {
     T::try_from(value).map_err(|_| "is not a value of the enum")
 }
 
-const fn status(status: Status) -> pb::UserStatus {
+/// A status as the contract has it.
+pub(super) const fn status(status: Status) -> pb::UserStatus {
     match status {
         Status::Deleted => pb::UserStatus::Deleted,
         Status::Inactive => pb::UserStatus::Inactive,

@@ -1,5 +1,8 @@
 //! `HistoryService`.
 
+mod as_of;
+mod trails;
+
 use futures::{Stream, StreamExt as _};
 use prost::Message as _;
 use rollbook_aggregates::values::AccountId;
@@ -191,5 +194,47 @@ impl HistoryService for Directory {
         request: Request<pb::ReplayEventsRequest>,
     ) -> Result<Response<Replay>, Status> {
         Ok(Response::new(Directory::replay(self, request).await?))
+    }
+
+    async fn get_user_as_of(
+        &self,
+        request: Request<pb::GetUserAsOfRequest>,
+    ) -> Result<Response<pb::GetUserAsOfResponse>, Status> {
+        Ok(Response::new(self.user_as_of(request).await?))
+    }
+
+    async fn diff_user(
+        &self,
+        request: Request<pb::DiffUserRequest>,
+    ) -> Result<Response<pb::DiffUserResponse>, Status> {
+        Ok(Response::new(self.diff(request).await?))
+    }
+
+    async fn list_users_as_of(
+        &self,
+        request: Request<pb::ListUsersAsOfRequest>,
+    ) -> Result<Response<pb::ListUsersAsOfResponse>, Status> {
+        Ok(Response::new(self.users_as_of(request).await?))
+    }
+
+    async fn list_reports_as_of(
+        &self,
+        request: Request<pb::ListReportsAsOfRequest>,
+    ) -> Result<Response<pb::ListReportsAsOfResponse>, Status> {
+        Ok(Response::new(self.reports_as_of(request).await?))
+    }
+
+    async fn get_user_trail(
+        &self,
+        request: Request<pb::GetUserTrailRequest>,
+    ) -> Result<Response<pb::GetUserTrailResponse>, Status> {
+        Ok(Response::new(self.user_trail(request).await?))
+    }
+
+    async fn get_invoice_trail(
+        &self,
+        request: Request<pb::GetInvoiceTrailRequest>,
+    ) -> Result<Response<pb::GetInvoiceTrailResponse>, Status> {
+        Ok(Response::new(self.invoice_trail(request).await?))
     }
 }

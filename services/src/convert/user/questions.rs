@@ -2,7 +2,7 @@
 
 use rollbook_aggregates::user::Status;
 use rollbook_aggregates::values::{
-    AccountId, CompanyId, EmailAddress, RoleName, Signature, UserId,
+    AccountId, CompanyId, EmailAddress, RoleName, Signature, UserId, UserType,
 };
 use rollbook_projections::{CompanyFilter, FindUsers, ListUsers, Pattern, UserSearch, UserSort};
 use rollbook_proto::v1 as pb;
@@ -95,17 +95,12 @@ impl TryFrom<pb::ListUsersRequest> for ListedUsers {
                 .read("company_id", &id, CompanyId::parse)
                 .map_or(CompanyFilter::Any, CompanyFilter::In),
         };
-        let active = read_activity(&mut fields, activity);
+        let active = self::activity(&mut fields, activity);
         let statuses = fields.list("statuses", 16, statuses, |fields, status| {
             fields.checked("", known(status).and_then(read_status))
         });
         let role = fields.optional("role", &role, RoleName::parse);
-        let user_type = match known::<pb::UserType>(user_type) {
-            Ok(pb::UserType::Unspecified) => None,
-            other => fields
-                .checked("user_type", other)
-                .map(profile::read_user_type),
-        };
+        let user_type = type_filter(&mut fields, user_type);
         let texts = [&signature, &first_name, &last_name, &email, &supervisor];
         let search = read_search(&mut fields, texts, &supervisor_id);
         let sort = fields.checked("sort", known(sort));
@@ -164,7 +159,7 @@ impl TryFrom<pb::FindUsersRequest> for FoundUsers {
             _ => Err("must have 1 to 64 characters"),
         };
         let text = fields.checked("text", checked);
-        let active = read_activity(&mut fields, activity);
+        let active = self::activity(&mut fields, activity);
         let limit = match limit {
             0 => Ok(FOUND.0),
             limit if limit <= FOUND.1 => Ok(limit),
@@ -181,8 +176,9 @@ impl TryFrom<pb::FindUsersRequest> for FoundUsers {
     }
 }
 
-fn read_activity(fields: &mut Fields, activity: i32) -> Option<bool> {
-    match fields.checked("activity", known::<pb::Activity>(activity)) {
+/// Whether only active or only inactive ones are asked for.
+pub(in crate::convert) fn activity(fields: &mut Fields, value: i32) -> Option<bool> {
+    match fields.checked("activity", known::<pb::Activity>(value)) {
         None | Some(pb::Activity::Unspecified) => None,
         Some(pb::Activity::Active) => Some(true),
         Some(pb::Activity::Inactive) => Some(false),
@@ -216,5 +212,15 @@ const fn read_status(status: pb::UserStatus) -> Result<Status, &'static str> {
         pb::UserStatus::AwaitingNewPassword => Ok(Status::AwaitingNewPassword),
         pb::UserStatus::Provisioned => Ok(Status::Provisioned),
         pb::UserStatus::Active => Ok(Status::Active),
+    }
+}
+
+/// Of which type only is asked for.
+pub(in crate::convert) fn type_filter(fields: &mut Fields, value: i32) -> Option<UserType> {
+    match known::<pb::UserType>(value) {
+        Ok(pb::UserType::Unspecified) => None,
+        other => fields
+            .checked("user_type", other)
+            .map(profile::read_user_type),
     }
 }
