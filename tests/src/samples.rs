@@ -875,10 +875,6 @@ impl World {
     fn reading_request(&self, method: &str) -> Option<Vec<u8>> {
         let t = &self.tenant;
         let user_id = &self.idle;
-        let filter = || pb::EventFilter {
-            account_id: t.account_id.clone(),
-            ..Default::default()
-        };
         let bytes = match method {
             "GetUser" => {
                 let key = pb::get_user_request::Key::UserId(user_id.clone());
@@ -934,6 +930,29 @@ impl World {
                 }
             )
             .encode_to_vec(),
+            "ListProjections" => pb::ListProjectionsRequest {}.encode_to_vec(),
+            "GetLogStatus" => pb::GetLogStatusRequest {}.encode_to_vec(),
+            "ListDeadLetters" => pb::ListDeadLettersRequest::default().encode_to_vec(),
+            "RetryDeadLetter" => ask!(
+                t,
+                RetryDeadLetterRequest {
+                    mail_id: &self.mail_id
+                }
+            )
+            .encode_to_vec(),
+            _ => return self.history_request(method),
+        };
+        Some(bytes)
+    }
+
+    fn history_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let user_id = &self.idle;
+        let filter = || pb::EventFilter {
+            account_id: t.account_id.clone(),
+            ..Default::default()
+        };
+        let bytes = match method {
             "ListEvents" => pb::ListEventsRequest {
                 filter: Some(filter()),
                 ..Default::default()
@@ -976,16 +995,6 @@ impl World {
                 ListReportsAsOfRequest {
                     user_id,
                     as_of: now()
-                }
-            )
-            .encode_to_vec(),
-            "ListProjections" => pb::ListProjectionsRequest {}.encode_to_vec(),
-            "GetLogStatus" => pb::GetLogStatusRequest {}.encode_to_vec(),
-            "ListDeadLetters" => pb::ListDeadLettersRequest::default().encode_to_vec(),
-            "RetryDeadLetter" => ask!(
-                t,
-                RetryDeadLetterRequest {
-                    mail_id: &self.mail_id
                 }
             )
             .encode_to_vec(),

@@ -122,6 +122,27 @@ impl Office {
             .await
     }
 
+    /// Asks what was at moments, and for the trails.
+    async fn asks_what_was(&self) {
+        let client = self.client("service").await;
+        let ada = client.user_id("ADA").await.unwrap();
+        let north = client.company_id("North").await.unwrap();
+        let past = format!(
+            "history user {ada} --at 2100-01-01T00:00:00Z
+             history user {ada} --json
+             history diff {ada} --from 0 --to 2100-01-01T00:00:00Z
+             history users --at 2100-01-01T00:00:00Z --activity active --limit 1
+             history users --no-company --activity inactive --type administrator --json
+             history reports {ada} --limit 0
+             history reports {ada} --at 2100-01-01T00:00:00Z --json
+             history trail {ada} --backwards --limit 3
+             history trail {ada} --json
+             history invoice {north} INV-2
+             history invoice {north} INV-2 --backwards --json"
+        );
+        self.all("auditor", &past).await;
+    }
+
     async fn all(&self, role: &str, lines: &str) {
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
             self.types(role, line)
@@ -483,23 +504,7 @@ async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_l
              history replay --stream account-acme --from 2020-01-01T00:00:00Z --json",
         )
         .await;
-    let ada = office.client("service").await.user_id("ADA").await.unwrap();
-    let north = &office.client("service").await;
-    let north = north.company_id("North").await.unwrap();
-    let past = format!(
-        "history user {ada} --at 2100-01-01T00:00:00Z
-         history user {ada} --json
-         history diff {ada} --from 0 --to 2100-01-01T00:00:00Z
-         history users --at 2100-01-01T00:00:00Z --active --limit 1
-         history users --no-company --inactive --administrators --json
-         history reports {ada} --limit 0
-         history reports {ada} --at 2100-01-01T00:00:00Z --json
-         history trail {ada} --backwards --limit 3
-         history trail {ada} --json
-         history invoice {north} INV-2
-         history invoice {north} INV-2 --backwards --json"
-    );
-    office.all("auditor", &past).await;
+    office.asks_what_was().await;
     office
         .all("operator", "operations projections\noperations log --json\noperations dead-letters\noperations dead-letters --json")
         .await;

@@ -9,6 +9,7 @@ use rollbook_tests::{
     Answer as _, Caller, Code, Directory, Identity, Role, Tenant, ask, pb, stories,
 };
 
+use pb::list_users_as_of_request::Company;
 use pb::moment::At;
 
 stories! {
@@ -529,7 +530,6 @@ async fn r60_lists_of_the_past_are_filtered_and_read_in_pages_of_one_moment(dire
     );
     let now = acme.auditor.history().list_users_as_of(now).await.answer();
     assert!(now.users.len() > people.len());
-    use pb::list_users_as_of_request::Company;
     let in_company = Company::CompanyId(acme.companies[0].clone());
     let filtered = |company: Option<Company>, activity: pb::Activity, user_type: pb::UserType| {
         pb::ListUsersAsOfRequest {

@@ -5,12 +5,13 @@ use std::{str::FromStr, time::SystemTime};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use rollbook_proto::v1::{
-    Activity, DiffUserRequest, Disclosure, FieldChange, FieldValue, GetUserAsOfRequest,
+    DiffUserRequest, Disclosure, FieldChange, FieldValue, GetUserAsOfRequest,
     ListReportsAsOfRequest, ListReportsAsOfResponse, ListUsersAsOfRequest, ListUsersAsOfResponse,
-    Moment, PastUser, UserType, list_users_as_of_request::Company, moment::At,
+    Moment, PastUser, list_users_as_of_request::Company, moment::At,
 };
 
 use super::super::{
+    choices::{Activity, Type, or_none},
     client::Client,
     output::{table, time},
     pages::{Page, more, read_pages},
@@ -160,15 +161,12 @@ pub struct UsersThen {
     /// Those of the account linked to no company then
     #[arg(long)]
     no_company: bool,
-    /// Those who were active
-    #[arg(long, conflicts_with = "inactive")]
-    active: bool,
-    /// Those who were inactive
-    #[arg(long)]
-    inactive: bool,
-    /// Administrators
-    #[arg(long)]
-    administrators: bool,
+    /// Active ones, or inactive ones
+    #[arg(long, value_enum)]
+    activity: Option<Activity>,
+    /// Those of this type
+    #[arg(long = "type", value_enum)]
+    user_type: Option<Type>,
     /// How many at most; 0: all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u64,
@@ -176,16 +174,6 @@ pub struct UsersThen {
 
 impl UsersThen {
     fn request(self, account_id: String) -> ListUsersAsOfRequest {
-        let activity = match (self.active, self.inactive) {
-            (true, _) => Activity::Active,
-            (_, true) => Activity::Inactive,
-            _ => Activity::Unspecified,
-        };
-        let user_type = if self.administrators {
-            UserType::Administrator
-        } else {
-            UserType::Unspecified
-        };
         let company = match self.company {
             Some(id) => Some(Company::CompanyId(id)),
             None => self.no_company.then_some(Company::NoCompany(true)),
@@ -194,8 +182,8 @@ impl UsersThen {
             account_id,
             as_of: moment(self.at),
             company,
-            activity: activity.into(),
-            user_type: user_type.into(),
+            activity: or_none(self.activity, Activity::wire),
+            user_type: or_none(self.user_type, Type::wire),
             ..ListUsersAsOfRequest::default()
         }
     }
