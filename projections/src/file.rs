@@ -251,6 +251,7 @@ impl ViewFile {
                 error,
             })?;
         }
+        V::settle(&transaction).map_err(failed(at.position))?;
         save(&transaction, at).map_err(failed(at.position))?;
         transaction.commit().map_err(failed(at.position))
     }

@@ -257,7 +257,7 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 7;
+    const VERSION: u32 = 8;
     const TABLES: &'static [&'static str] = &[
         accounts::TABLES,
         TABLES,
@@ -289,6 +289,10 @@ impl View for UserView {
                 Ok(())
             }
         }
+    }
+
+    fn settle(tables: &Connection) -> rusqlite::Result<()> {
+        grams::settle(tables)
     }
 }
 

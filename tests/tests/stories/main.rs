@@ -29,6 +29,7 @@ mod leaks;
 mod long_lives;
 mod mail;
 mod model;
+mod model_credentials;
 mod operations;
 mod past;
 mod permissions;

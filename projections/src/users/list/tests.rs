@@ -62,6 +62,7 @@ fn tables() -> Connection {
     for statements in statements.into_iter().chain([USERS]) {
         tables.execute_batch(statements).unwrap();
     }
+    grams::settle(&tables).unwrap();
     tables
 }
 
