@@ -112,3 +112,6 @@ pub fn accessed(
         },
     }
 }
+
+#[cfg(test)]
+mod tests;
