@@ -48,7 +48,7 @@ enum Next {
     /// Makes the indexes.
     Index,
     /// Follows with another file from now on.
-    Take(Handover),
+    Take(Box<Handover>),
 }
 
 /// A file that was made beside the live one, to be read and followed with from now on.
@@ -158,7 +158,7 @@ impl Follower {
         tokio::select! {
             biased;
             _ = end.wait_for(|ended| *ended) => Ok(None),
-            Some(handover) = handovers.recv() => Ok(Some(Next::Take(handover))),
+            Some(handover) = handovers.recv() => Ok(Some(Next::Take(Box::new(handover)))),
             next = events => next.map(Some),
         }
     }
@@ -167,7 +167,7 @@ impl Follower {
         match next {
             Next::Take(handover) => {
                 let position = file.position();
-                let Some(taken) = self.take::<V>(handover, position).await else {
+                let Some(taken) = self.take::<V>(*handover, position).await else {
                     return Ok(file);
                 };
                 // Nobody waits until the other file is closed: it goes.

@@ -312,7 +312,7 @@ impl<V: View> Rebuilder<V> {
             )));
         }
         self.tell(told, RebuildPhase::Comparing, |progress| {
-            progress.left = None
+            progress.left = None;
         });
         let place = next.path().to_owned();
         let compared = tokio::task::spawn_blocking(move || compare(&live.tables, &place)).await;
