@@ -331,6 +331,7 @@ impl ViewFile {
                 error,
             })?;
         }
+        V::settle(&transaction).map_err(failed(at.position))?;
         at.save(&transaction).map_err(failed(at.position))?;
         transaction.commit().map_err(failed(at.position))
     }

@@ -259,7 +259,7 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 7;
+    const VERSION: u32 = 8;
     const TABLES: &'static [&'static str] = &[
         accounts::TABLES,
         TABLES,
@@ -292,6 +292,10 @@ impl View for UserView {
                 Ok(())
             }
         }
+    }
+
+    fn settle(tables: &Connection) -> rusqlite::Result<()> {
+        grams::settle(tables)
     }
 }
 

@@ -21,6 +21,11 @@ pub(crate) trait View: 'static {
 
     /// Changes the rows as the event says. Called once for each event that concerns the view, in the order of the log.
     fn fold(tables: &Connection, event: &Folded) -> Result<(), FoldError>;
+
+    /// Brings to an end what folding left to be done for many events at once; called before they are committed.
+    fn settle(_tables: &Connection) -> rusqlite::Result<()> {
+        Ok(())
+    }
 }
 
 /// An event that a view cannot apply.

@@ -121,7 +121,7 @@ pub struct ServeFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     views_ca_file: Option<PathBuf>,
     /// Mail server that links are sent through, as `smtps://USER@HOST` or `smtp://USER@HOST` (with STARTTLS, or in plain text on
-    /// this machine); without it whoever asks for a link is told it
+    /// this machine unless a CA file is given); without it whoever asks for a link is told it
     #[arg(long, value_name = "URL", env = "ROLLBOOK_SMTP_URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     smtp_url: Option<Url>,

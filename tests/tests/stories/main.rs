@@ -30,6 +30,7 @@ mod leaks;
 mod long_lives;
 mod mail;
 mod model;
+mod model_credentials;
 mod operations;
 mod permissions;
 mod projections;

@@ -62,6 +62,7 @@ fn tables() -> Connection {
     for statements in statements.iter().chain(INDEXES).chain([&USERS]) {
         tables.execute_batch(statements).unwrap();
     }
+    grams::settle(&tables).unwrap();
     tables
 }
 
