@@ -121,6 +121,8 @@ access! {
     }
     OperationsService {
         ListProjections: [Operator],
+        RebuildProjection: [Operator],
+        CopyProjection: [Operator],
         GetLogStatus: [Operator],
         ListDeadLetters: [Operator],
         RetryDeadLetter: [Operator],
