@@ -310,9 +310,10 @@ const fn code_of(reason: ErrorReason) -> Code {
             Code::PermissionDenied
         }
         ErrorReason::RevisionMismatch | ErrorReason::Contention => Code::Aborted,
-        ErrorReason::ViewLagging | ErrorReason::ViewStopped | ErrorReason::LogUnavailable => {
-            Code::Unavailable
-        }
+        ErrorReason::ViewLagging
+        | ErrorReason::ViewStopped
+        | ErrorReason::LogUnavailable
+        | ErrorReason::TreeLagging => Code::Unavailable,
         ErrorReason::LogCorrupt => Code::DataLoss,
         ErrorReason::DeadlinePassed => Code::DeadlineExceeded,
         ErrorReason::HashingBusy | ErrorReason::WatcherTooSlow => Code::ResourceExhausted,
@@ -320,7 +321,8 @@ const fn code_of(reason: ErrorReason) -> Code {
         ErrorReason::AccountNotFound
         | ErrorReason::UserNotFound
         | ErrorReason::InvitationNotFound
-        | ErrorReason::CompanyNotFound => Code::NotFound,
+        | ErrorReason::CompanyNotFound
+        | ErrorReason::EventNotFound => Code::NotFound,
         _ => Code::FailedPrecondition,
     }
 }

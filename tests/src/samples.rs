@@ -42,6 +42,8 @@ pub struct World {
     invitation_token: String,
     /// A mail that could not be sent.
     mail_id: String,
+    /// Of an event of this account.
+    position: u64,
     own: Caller,
     keeper: Keeper,
 }
@@ -286,6 +288,7 @@ impl World {
         let own = directory.caller(Identity::new(Role::Own, &idle, Some(account_id)));
         let mut companies = tenant.companies.clone();
         companies.push(spare.company.unwrap().company_id);
+        let position = spare.position;
         Self {
             tenant: Tenant {
                 companies,
@@ -298,6 +301,7 @@ impl World {
             invitation_id: invited.invitation.unwrap().invitation_id,
             invitation_token: invited.token,
             mail_id,
+            position,
             own,
             keeper: Keeper::create(directory, &format!("{account_id}-keeps")).await,
         }
@@ -942,6 +946,23 @@ impl World {
             "ReplayEvents" => pb::ReplayEventsRequest {
                 filter: Some(filter()),
                 ..Default::default()
+            }
+            .encode_to_vec(),
+            "ExportEvents" => pb::ExportEventsRequest {
+                filter: Some(filter()),
+                prove: true,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            "GetCheckpoint" => ask!(t, GetCheckpointRequest {}).encode_to_vec(),
+            "GetInclusionProof" => pb::GetInclusionProofRequest {
+                position: self.position,
+                tree_size: 0,
+            }
+            .encode_to_vec(),
+            "GetConsistencyProof" => pb::GetConsistencyProofRequest {
+                from_size: 1,
+                to_size: 2,
             }
             .encode_to_vec(),
             "ListProjections" => pb::ListProjectionsRequest {}.encode_to_vec(),

@@ -20,6 +20,10 @@ const LOOK: Duration = Duration::from_millis(50);
 const WIDTH: u64 = 256;
 const HASH: usize = 32;
 
+fn gap() -> StoreError {
+    StoreError::Corrupt("the tiles of the tree have a gap".to_owned())
+}
+
 impl Log {
     /// The tree, once it holds at least so many events. They must have been committed, or this waits until they are.
     ///
@@ -45,13 +49,41 @@ impl Log {
         self.nodes(|nodes| nodes.root(size)).await
     }
 
-    /// What proves that the tree of this size holds the event at a position.
+    /// What proves that the tree of this size holds the events at these positions, for each of them.
     ///
     /// # Errors
     /// When the log cannot be read, or the tree does not reach so far.
-    pub async fn inclusion_proof(&self, size: u64, position: u64) -> Result<Vec<Hash>, StoreError> {
-        let proof = self.nodes(|nodes| nodes.inclusion(size, position)).await?;
-        proof.ok_or_else(|| StoreError::Corrupt("the tiles of the tree have a gap".to_owned()))
+    pub async fn inclusion_proofs(
+        &self,
+        size: u64,
+        positions: &[u64],
+    ) -> Result<Vec<Vec<Hash>>, StoreError> {
+        let proofs = self.nodes(|nodes| {
+            // Each is asked for, so that all that is missing is known.
+            let proofs = positions.iter().map(|at| nodes.inclusion(size, *at));
+            let proofs: Vec<_> = proofs.collect();
+            proofs.into_iter().collect::<Option<_>>()
+        });
+        proofs.await?.ok_or_else(gap)
+    }
+
+    /// The hash of the leaf at a position as the tree has it.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or the tree does not reach so far.
+    pub async fn stored_leaf(&self, position: u64) -> Result<Hash, StoreError> {
+        let leaves = self.stored_leaves(std::iter::once(position)).await?;
+        leaves.get(&position).copied().ok_or_else(gap)
+    }
+
+    /// The account of the event at a position; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn account_of(&self, position: u64) -> Result<Option<String>, StoreError> {
+        let page = Page::span(position.saturating_sub(1), position, 1);
+        let found = self.inner.home.page(&page).await?.pop();
+        Ok(found.map(|event| event.account_id))
     }
 
     /// What proves that the tree of one size goes on from that of another.
@@ -60,7 +92,7 @@ impl Log {
     /// When the log cannot be read, or the tree does not reach so far.
     pub async fn consistency_proof(&self, from: u64, to: u64) -> Result<Vec<Hash>, StoreError> {
         let proof = self.nodes(|nodes| nodes.consistency(from, to)).await?;
-        proof.ok_or_else(|| StoreError::Corrupt("the tiles of the tree have a gap".to_owned()))
+        proof.ok_or_else(gap)
     }
 
     /// Answers a question that needs some of the tiles, in two steps: which, and what.
@@ -113,20 +145,21 @@ impl Log {
         })
     }
 
-    /// A page of the log as it is stored, nothing of it opened but with what opens it where that is wanted.
+    /// A page of the log as it is stored, up to a position, nothing of it opened but with what opens it where that is wanted.
     ///
     /// # Errors
     /// When the log cannot be read. What stands in a row is no reason: the event says what is wrong with it.
     pub async fn provable(
         &self,
         query: &ReadQuery,
+        last: u64,
         open: bool,
     ) -> Result<Vec<ProvableEvent>, StoreError> {
         let (above, up_to) = self.bounds(query).await?;
         let page = Page {
             direction: query.direction,
             above,
-            up_to,
+            up_to: up_to.min(last),
             limit: query.limit.max(1),
             filter: query.filter.clone(),
         };
@@ -200,8 +233,7 @@ impl Log {
     pub(crate) async fn frontier(&self) -> Result<Frontier, StoreError> {
         let TreeHead { size, .. } = self.inner.home.tree().await?;
         let tiles = self.inner.home.tiles(&Frontier::names(size)).await?;
-        Frontier::new(size, tiles)
-            .ok_or_else(|| StoreError::Corrupt("the tiles of the tree have a gap".to_owned()))
+        Frontier::new(size, tiles).ok_or_else(gap)
     }
 
     /// Stores that the tree is larger; answers whether it had the size it grew from.

@@ -31,7 +31,7 @@ async fn provable(log: &Log) -> Vec<ProvableEvent> {
         limit: 100_000,
         ..ReadQuery::default()
     };
-    log.provable(&everything, true).await.unwrap()
+    log.provable(&everything, u64::MAX, true).await.unwrap()
 }
 
 async fn r63_the_tree_follows_the_log_and_proves_its_events(house: &House) {
@@ -59,8 +59,9 @@ async fn r63_the_tree_follows_the_log_and_proves_its_events(house: &House) {
     for event in provable(&log).await {
         let leaf = event.content().hash();
         assert_eq!(event.leaf, Some(leaf));
-        let proof = log.inclusion_proof(size, event.position).await.unwrap();
-        assert!(included(&proof, &head, event.position, &leaf));
+        let proofs = log.inclusion_proofs(size, &[event.position]).await.unwrap();
+        assert!(included(&proofs[0], &head, event.position, &leaf));
+        assert_eq!(log.stored_leaf(event.position).await.unwrap(), leaf);
     }
     for older in heads {
         assert_eq!(log.tree_root(older.size).await.unwrap(), Some(older.root));
@@ -203,7 +204,7 @@ async fn r63_an_event_that_was_changed_does_not_fit_the_leaf_that_was_stored(hou
         },
         ..ReadQuery::default()
     };
-    let broken = log.provable(&only, true).await.unwrap().remove(0);
+    let broken = log.provable(&only, u64::MAX, true).await.unwrap().remove(0);
     assert_eq!(
         broken.fault.as_deref(),
         Some("commitment does not match at `/Named/name`")
