@@ -480,9 +480,21 @@ async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_l
             "history list --backwards --limit 3
              history list --type UserCreated --json
              history replay --from-position 2 --limit 5
-             history replay --stream account-acme --from 2020-01-01T00:00:00Z --json",
+             history replay --stream account-acme --from 2020-01-01T00:00:00Z --json
+             verify --save {checkpoint}
+             history export --out {log} --gzip
+             verify {log} --checkpoint {checkpoint}
+             history export --out {part} --type UserCreated
+             verify {part}",
         )
         .await;
+    let again = office.types("auditor", "history export --out {log}").await;
+    assert!(
+        again
+            .unwrap_err()
+            .to_string()
+            .contains("is an export already")
+    );
     office
         .all("operator", "operations projections\noperations log --json\noperations dead-letters\noperations dead-letters --json")
         .await;

@@ -49,7 +49,7 @@ pub async fn run(args: HistoryArgs) -> Result<(), Problem> {
 }
 
 /// Which events, of the account of --account where one is given.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 struct FilterFlags {
     /// Those of this user: id, signature or e-mail address; a deleted one by its id
     #[arg(long)]

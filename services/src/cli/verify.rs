@@ -18,12 +18,12 @@ use rollbook_proto::v1::{
 use super::{
     client::{Client, ClientFlags},
     history::export::read_manifest,
-    output::print,
+    output::{counted, print},
     problem::Problem,
 };
 use crate::{
     convert::read_stored_event,
-    verify::{Fault, Line, Scope, Verifier, read_lines},
+    verify::{Fault, Line, Manifest, Scope, Verifier, read_lines},
 };
 
 /// How many lines are read at a time.
@@ -34,17 +34,37 @@ const LINES: usize = 4096;
 pub struct VerifyFlags {
     /// An export to check (see `rollbook history export`); none: the log of the service, with an auditor's token
     file: Option<PathBuf>,
+    /// Keep the checkpoint that was reached in this file, for the next time
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    #[command(flatten)]
+    known: Known,
+    #[command(flatten)]
+    client: ClientFlags,
+}
+
+/// What an auditor knows from before.
+#[derive(Args, Debug, Default)]
+pub struct Known {
     /// A checkpoint that was kept from before; several are named one after the other
     #[arg(long = "checkpoint", value_name = "FILE")]
     kept: Vec<PathBuf>,
     /// The verifier key of the log, kept from before; none: the one that comes with it is believed
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Keep the checkpoint that was reached in this file, for the next time
-    #[arg(long, value_name = "FILE")]
-    save: Option<PathBuf>,
-    #[command(flatten)]
-    client: ClientFlags,
+}
+
+/// A log that is what it was.
+pub struct Verified {
+    note: String,
+    text: String,
+}
+
+impl Verified {
+    /// What was found.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// What is to be checked against.
@@ -57,42 +77,116 @@ struct Promise {
 
 /// Checks a log; what is wrong with it is the problem.
 pub async fn run(flags: VerifyFlags) -> Result<(), Problem> {
-    let (promise, checked) = match &flags.file {
-        Some(path) => {
-            let manifest = read_manifest(path)?;
-            let promise = flags.promise(manifest.checkpoint, &manifest.verifier_key)?;
-            let checked = file(
-                path,
-                manifest.gzip,
-                manifest.events,
-                manifest.scope,
-                &promise,
-            )?;
-            (promise, checked)
+    let verified = match &flags.file {
+        Some(path) => flags.known.check_file(path)?,
+        None => {
+            let client = Client::connect(flags.client).await?;
+            flags.known.check_service(&client).await?
         }
-        None => online(&flags).await?,
     };
     if let Some(path) = &flags.save {
-        fs::write(path, &promise.note).map_err(|source| Problem::File {
+        fs::write(path, &verified.note).map_err(|source| Problem::File {
             action: "write",
             path: path.clone(),
             source,
         })?;
     }
-    let kept = promise.kept.len();
-    print(&format!(
-        "{checked} events are what they were, up to position {}; {kept} earlier checkpoints agree\nchecked with the key {}{}",
-        promise.checkpoint.head.size,
-        promise.key.text(),
-        if flags.key.is_some() {
-            ""
-        } else {
-            ", which came with the log: keep it, and give it with --key"
-        },
-    ))
+    print(verified.text())
 }
 
-impl VerifyFlags {
+impl Known {
+    /// Checks an export.
+    pub fn check_file(&self, path: &Path) -> Result<Verified, Problem> {
+        let manifest = read_manifest(path)?;
+        let promise = self.promise(manifest.checkpoint.clone(), &manifest.verifier_key)?;
+        let checked = file(path, manifest, &promise)?;
+        Ok(self.verified(promise, checked))
+    }
+
+    /// Checks the log of a service, or all of one account.
+    pub async fn check_service(&self, client: &Client) -> Result<Verified, Problem> {
+        let (promise, checked) = self.online(client).await?;
+        Ok(self.verified(promise, checked))
+    }
+
+    fn verified(&self, promise: Promise, checked: u64) -> Verified {
+        let believed = match self.key {
+            Some(_) => "",
+            None => ", which came with the log: keep it, and give it with --key",
+        };
+        Verified {
+            text: format!(
+                "{} {}, up to position {}; {} {}\nchecked with the key {}{believed}",
+                counted(checked, "event"),
+                if checked == 1 {
+                    "is what it was"
+                } else {
+                    "are what they were"
+                },
+                promise.checkpoint.head.size,
+                counted(promise.kept.len(), "earlier checkpoint"),
+                if promise.kept.len() == 1 {
+                    "agrees"
+                } else {
+                    "agree"
+                },
+                promise.key.text(),
+            ),
+            note: promise.note,
+        }
+    }
+
+    async fn online(&self, client: &Client) -> Result<(Promise, u64), Problem> {
+        let account_id = client.any_account();
+        let request = GetCheckpointRequest {
+            account_id: account_id.clone(),
+            at_least_size: 0,
+        };
+        let answer = client.history(false).get_checkpoint(request).await?;
+        let answer = answer.into_inner();
+        let promise = self.promise(answer.checkpoint, &answer.verifier_key)?;
+        let (scope, events) = match answer.account {
+            Some(end) => (Scope::Account(end.account_id), end.events),
+            None => (Scope::Log, promise.checkpoint.head.size),
+        };
+        let prove = scope != Scope::Log;
+        let mut verifier = promise.verifier(scope)?;
+        if prove {
+            continued(client, &promise).await?;
+        }
+        let request = ExportEventsRequest {
+            filter: Some(EventFilter {
+                account_id,
+                ..EventFilter::default()
+            }),
+            from_position: 0,
+            tree_size: promise.checkpoint.head.size,
+            open: true,
+            prove,
+        };
+        let mut stream = client
+            .history(true)
+            .export_events(request)
+            .await?
+            .into_inner();
+        let bar = bar(events);
+        let mut checked = 0;
+        while let Some(piece) = stream.message().await? {
+            for event in piece.events {
+                let position = event.position;
+                let (event, proof) = read_stored_event(event).ok_or_else(|| {
+                    Problem::NotTrue(format!("position {position}: it is malformed"))
+                })?;
+                verifier.check(&Line::of(event, proof)).map_err(untrue)?;
+                checked += 1;
+            }
+            bar.set_position(checked);
+        }
+        bar.finish_and_clear();
+        verifier.finish().map_err(untrue)?;
+        Ok((promise, checked))
+    }
+
     /// Opens the checkpoint that came, and those that were kept.
     fn promise(&self, note: String, came: &str) -> Result<Promise, Problem> {
         let text = self.key.as_deref().unwrap_or(came);
@@ -144,13 +238,13 @@ fn bar(events: u64) -> ProgressBar {
 }
 
 /// Checks an export; answers how many events it holds.
-fn file(
-    path: &Path,
-    gzip: bool,
-    events: u64,
-    scope: Scope,
-    promise: &Promise,
-) -> Result<u64, Problem> {
+fn file(path: &Path, manifest: Manifest, promise: &Promise) -> Result<u64, Problem> {
+    let Manifest {
+        events,
+        gzip,
+        scope,
+        ..
+    } = manifest;
     let failed = |source| Problem::File {
         action: "read",
         path: path.to_owned(),
@@ -191,58 +285,6 @@ fn file(
         return Err(Problem::NotTrue(what));
     }
     Ok(checked)
-}
-
-/// Checks the log of a service, or all of one account; answers how many events it holds.
-async fn online(flags: &VerifyFlags) -> Result<(Promise, u64), Problem> {
-    let client = Client::connect(flags.client.clone()).await?;
-    let account_id = client.any_account();
-    let request = GetCheckpointRequest {
-        account_id: account_id.clone(),
-        at_least_size: 0,
-    };
-    let answer = client.history(false).get_checkpoint(request).await?;
-    let answer = answer.into_inner();
-    let promise = flags.promise(answer.checkpoint, &answer.verifier_key)?;
-    let (scope, events) = match answer.account {
-        Some(end) => (Scope::Account(end.account_id), end.events),
-        None => (Scope::Log, promise.checkpoint.head.size),
-    };
-    let prove = scope != Scope::Log;
-    let mut verifier = promise.verifier(scope)?;
-    if prove {
-        continued(&client, &promise).await?;
-    }
-    let request = ExportEventsRequest {
-        filter: Some(EventFilter {
-            account_id,
-            ..EventFilter::default()
-        }),
-        from_position: 0,
-        tree_size: promise.checkpoint.head.size,
-        open: true,
-        prove,
-    };
-    let mut stream = client
-        .history(true)
-        .export_events(request)
-        .await?
-        .into_inner();
-    let bar = bar(events);
-    let mut checked = 0;
-    while let Some(piece) = stream.message().await? {
-        for event in piece.events {
-            let position = event.position;
-            let (event, proof) = read_stored_event(event)
-                .ok_or_else(|| Problem::NotTrue(format!("position {position}: it is malformed")))?;
-            verifier.check(&Line::of(event, proof)).map_err(untrue)?;
-            checked += 1;
-        }
-        bar.set_position(checked);
-    }
-    bar.finish_and_clear();
-    verifier.finish().map_err(untrue)?;
-    Ok((promise, checked))
 }
 
 /// Whether the tree goes on from those that were kept, for whoever cannot compute it.

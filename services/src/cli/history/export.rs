@@ -35,7 +35,21 @@ pub struct Export {
 }
 
 impl Export {
+    /// All that the client may see, to this file.
+    pub fn of_all(out: &Path) -> Self {
+        Self {
+            filter: FilterFlags::default(),
+            out: out.to_owned(),
+            gzip: false,
+        }
+    }
+
     pub async fn run(self, client: &Client) -> Result<(), Problem> {
+        print(&self.write(client).await?)
+    }
+
+    /// Writes it, and says what was written.
+    pub async fn write(&self, client: &Client) -> Result<String, Problem> {
         if self.filter.backwards {
             let what = "an export is read forwards: leave --backwards out";
             return Err(Problem::Usage(what.to_owned()));
@@ -78,12 +92,8 @@ impl Export {
             writing.put(PIECE)?;
         }
         bar.finish_and_clear();
-        let manifest = writing.finish()?;
-        print(&format!(
-            "wrote {} events to {}",
-            manifest.events,
-            self.out.display()
-        ))
+        let events = writing.finish()?.events;
+        Ok(format!("wrote {events} events to {}", self.out.display()))
     }
 
     /// What the export will be, as of now.
