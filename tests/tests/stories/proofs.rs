@@ -445,7 +445,10 @@ async fn r63_a_program_of_others_checks_an_export(directory: &Directory) {
     let acme = Tenant::create(directory, "acme").await;
     let other = Tenant::create(directory, "other").await;
     for number in 0..40 {
-        acme.user(&format!("Ü{number} \"\\")).await;
+        // What is not personal stands in the payload as it is.
+        let title = format!("Ünion \"{number}\" \\ 日本 /");
+        let company = ask!(acme, AddCompanyRequest { title });
+        acme.admin.accounts().add_company(company).await.answer();
         other.user(&format!("B{number}")).await;
     }
     let folder = tempfile::tempdir().unwrap();
