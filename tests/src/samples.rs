@@ -285,24 +285,22 @@ impl World {
             .await
             .answer();
         let mail_id = directory.dead_letter(account_id, &idle).await;
-        let own = directory.caller(Identity::new(Role::Own, &idle, Some(account_id)));
         let mut companies = tenant.companies.clone();
         companies.push(spare.company.unwrap().company_id);
-        let position = spare.position;
         Self {
             tenant: Tenant {
                 companies,
                 ..tenant
             },
             busy,
+            own: directory.caller(Identity::new(Role::Own, &idle, Some(account_id))),
             idle,
             guest,
             stranger,
             invitation_id: invited.invitation.unwrap().invitation_id,
             invitation_token: invited.token,
             mail_id,
-            position,
-            own,
+            position: spare.position,
             keeper: Keeper::create(directory, &format!("{account_id}-keeps")).await,
         }
     }
@@ -367,6 +365,7 @@ impl World {
             self.involvement_request(name),
             self.routing_request(name),
             self.reading_request(name),
+            self.proving_request(name),
         ]
         .into_iter()
         .flatten()
@@ -876,6 +875,34 @@ impl World {
         Some(bytes)
     }
 
+    fn proving_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let bytes = match method {
+            "ExportEvents" => pb::ExportEventsRequest {
+                filter: Some(pb::EventFilter {
+                    account_id: t.account_id.clone(),
+                    ..Default::default()
+                }),
+                prove: true,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            "GetCheckpoint" => ask!(t, GetCheckpointRequest {}).encode_to_vec(),
+            "GetInclusionProof" => pb::GetInclusionProofRequest {
+                position: self.position,
+                tree_size: 0,
+            }
+            .encode_to_vec(),
+            "GetConsistencyProof" => pb::GetConsistencyProofRequest {
+                from_size: 1,
+                to_size: 2,
+            }
+            .encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
     fn reading_request(&self, method: &str) -> Option<Vec<u8>> {
         let t = &self.tenant;
         let user_id = &self.idle;
@@ -946,23 +973,6 @@ impl World {
             "ReplayEvents" => pb::ReplayEventsRequest {
                 filter: Some(filter()),
                 ..Default::default()
-            }
-            .encode_to_vec(),
-            "ExportEvents" => pb::ExportEventsRequest {
-                filter: Some(filter()),
-                prove: true,
-                ..Default::default()
-            }
-            .encode_to_vec(),
-            "GetCheckpoint" => ask!(t, GetCheckpointRequest {}).encode_to_vec(),
-            "GetInclusionProof" => pb::GetInclusionProofRequest {
-                position: self.position,
-                tree_size: 0,
-            }
-            .encode_to_vec(),
-            "GetConsistencyProof" => pb::GetConsistencyProofRequest {
-                from_size: 1,
-                to_size: 2,
             }
             .encode_to_vec(),
             "ListProjections" => pb::ListProjectionsRequest {}.encode_to_vec(),

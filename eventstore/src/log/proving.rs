@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::proof::{AccountEnd, Frontier, Growth, Hash, Nodes, ProvableEvent, TileName, TreeHead};
 use crate::read::{Direction, Filter, ReadQuery};
-use crate::stored::PageKeys;
+use crate::stored::{PageKeys, StoredEvent};
 use crate::writer::Job;
 
 /// How often it is looked how far another process has brought the tree.
@@ -141,7 +141,7 @@ impl Log {
             account_id: account_id.to_owned(),
             events: last.as_ref().map_or(0, |event| event.account_number),
             last_position: last.as_ref().map_or(0, |event| event.position),
-            last_leaf: last.as_ref().map_or([0; HASH], |event| event.leaf()),
+            last_leaf: last.as_ref().map_or([0; HASH], StoredEvent::leaf),
         })
     }
 
@@ -171,7 +171,7 @@ impl Log {
         let prove = move || {
             let mut keys = PageKeys::new(&keys);
             let events = stored.into_iter();
-            let prove = |event: crate::stored::StoredEvent| {
+            let prove = |event: StoredEvent| {
                 let leaf = leaves.get(&event.position).copied();
                 keys.prove(event, leaf, open)
             };
@@ -219,12 +219,7 @@ impl Log {
                 )));
             }
         }
-        let hash = move || {
-            stored
-                .iter()
-                .map(crate::stored::StoredEvent::leaf)
-                .collect()
-        };
+        let hash = move || stored.iter().map(StoredEvent::leaf).collect();
         tokio::task::spawn_blocking(hash)
             .await
             .map_err(StoreError::unavailable)

@@ -159,8 +159,8 @@ fn log_of(origin: &str) -> Option<Uuid> {
 #[derive(Clone)]
 pub(crate) struct Signer {
     log_id: Uuid,
-    key: String,
-    signer: StandardSigner,
+    public: String,
+    private: StandardSigner,
 }
 
 impl Signer {
@@ -177,14 +177,14 @@ impl Signer {
         let text = Zeroizing::new(format!("PRIVATE+KEY+{name}+{id}+{}", &*private));
         Some(Self {
             log_id,
-            signer: StandardSigner::new(&text).ok()?,
-            key,
+            private: StandardSigner::new(&text).ok()?,
+            public: key,
         })
     }
 
     /// The public key, as text.
     pub(crate) fn key(&self) -> &str {
-        &self.key
+        &self.public
     }
 
     /// The note.
@@ -193,7 +193,7 @@ impl Signer {
         let root = tlog::Hash(head.root);
         let text = Head::new(&origin(self.log_id), head.size, root, &extension).ok()?;
         let mut note = Note::new(&text.to_bytes(), &[]).ok()?;
-        note.add_sigs(&[&self.signer]).ok()?;
+        note.add_sigs(&[&self.private]).ok()?;
         String::from_utf8(note.to_bytes()).ok()
     }
 }

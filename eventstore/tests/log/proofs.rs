@@ -91,7 +91,7 @@ async fn r63_two_keepers_of_one_tree_never_spoil_it(house: &House) {
 async fn r63_a_checkpoint_says_where_an_account_ends(house: &House) {
     let log = house.open().await;
     let mut other = adds("3", 0, 4);
-    other.account_id = "umbra".to_owned();
+    "umbra".clone_into(&mut other.account_id);
     log.append(of(vec![adds("1", 0, 2)])).await.unwrap();
     log.append(of(vec![other])).await.unwrap();
     log.append(of(vec![adds("2", 0, 1)])).await.unwrap();

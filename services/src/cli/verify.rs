@@ -77,12 +77,11 @@ struct Promise {
 
 /// Checks a log; what is wrong with it is the problem.
 pub async fn run(flags: VerifyFlags) -> Result<(), Problem> {
-    let verified = match &flags.file {
-        Some(path) => flags.known.check_file(path)?,
-        None => {
-            let client = Client::connect(flags.client).await?;
-            flags.known.check_service(&client).await?
-        }
+    let verified = if let Some(path) = &flags.file {
+        flags.known.check_file(path)?
+    } else {
+        let client = Client::connect(flags.client).await?;
+        flags.known.check_service(&client).await?
     };
     if let Some(path) = &flags.save {
         fs::write(path, &verified.note).map_err(|source| Problem::File {

@@ -228,7 +228,12 @@ fn readable(export: &str) -> String {
                 }
             }
             serde_json::Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
-            other => found.push_str(&format!("\n{other}\n")),
+            other => {
+                // Apart, so that no three letters come of two values.
+                found.push('\n');
+                found.push_str(&other.to_string());
+                found.push('\n');
+            }
         }
     }
     let mut found = String::new();
@@ -241,7 +246,7 @@ fn readable(export: &str) -> String {
 /// Neither the person nor its key is in any file, table or export, in whatever form.
 async fn no_form_is_left(directory: &Directory, before: &str, after: &str, key: &[u8]) {
     let personal = personal_texts();
-    let wanted = personal.iter().map(|text| text.as_bytes()).chain([key]);
+    let wanted = personal.iter().map(String::as_bytes).chain([key]);
     let forms: Vec<_> = wanted
         .flat_map(forms)
         .filter(|form| form.len() >= 6)

@@ -410,7 +410,7 @@ async fn r63_the_log_is_verified_and_exported_from_the_command_line(directory: &
         again.contains(&format!("{head} events are what they were")),
         "{again}"
     );
-    assert!(again.contains("1 earlier checkpoints agree"), "{again}");
+    assert!(again.contains("1 earlier checkpoint agrees"), "{again}");
     for (export, more) in [("log.ndjson", &[][..]), ("log.ndjson.gz", &["--gzip"][..])] {
         let out = ["history", "export", "--out", &file(export)];
         let wrote = runs(directory, &all, &[&out[..], more].concat()).await;
