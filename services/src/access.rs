@@ -124,9 +124,15 @@ access! {
         ListReportsAsOf: [Auditor],
         GetUserTrail: [Auditor],
         GetInvoiceTrail: [Auditor],
+        ExportEvents: [Auditor],
+        GetCheckpoint: [Auditor],
+        GetInclusionProof: [Auditor],
+        GetConsistencyProof: [Auditor],
     }
     OperationsService {
         ListProjections: [Operator],
+        RebuildProjection: [Operator],
+        CopyProjection: [Operator],
         GetLogStatus: [Operator],
         ListDeadLetters: [Operator],
         RetryDeadLetter: [Operator],

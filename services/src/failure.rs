@@ -273,6 +273,14 @@ impl From<ReadError> for Failure {
                 )
                 .with("view", view)
             }
+            ReadError::NotCopied { view, source } => {
+                tracing::error!(view, cause = chain(&source), "a view cannot be copied");
+                Self::new(
+                    ErrorReason::ViewStopped,
+                    format!("the view `{view}` cannot be copied"),
+                )
+                .with("view", view)
+            }
         }
     }
 }
@@ -310,9 +318,10 @@ const fn code_of(reason: ErrorReason) -> Code {
             Code::PermissionDenied
         }
         ErrorReason::RevisionMismatch | ErrorReason::Contention => Code::Aborted,
-        ErrorReason::ViewLagging | ErrorReason::ViewStopped | ErrorReason::LogUnavailable => {
-            Code::Unavailable
-        }
+        ErrorReason::ViewLagging
+        | ErrorReason::ViewStopped
+        | ErrorReason::LogUnavailable
+        | ErrorReason::TreeLagging => Code::Unavailable,
         ErrorReason::LogCorrupt => Code::DataLoss,
         ErrorReason::DeadlinePassed => Code::DeadlineExceeded,
         ErrorReason::HashingBusy | ErrorReason::WatcherTooSlow => Code::ResourceExhausted,
@@ -320,7 +329,9 @@ const fn code_of(reason: ErrorReason) -> Code {
         ErrorReason::AccountNotFound
         | ErrorReason::UserNotFound
         | ErrorReason::InvitationNotFound
-        | ErrorReason::CompanyNotFound => Code::NotFound,
+        | ErrorReason::CompanyNotFound
+        | ErrorReason::ProjectionNotFound
+        | ErrorReason::EventNotFound => Code::NotFound,
         _ => Code::FailedPrecondition,
     }
 }

@@ -20,5 +20,6 @@ pub mod passwords;
 mod plans;
 pub mod server;
 mod tokens;
+pub mod verify;
 mod words;
 mod work;

@@ -11,6 +11,8 @@ mod routing;
 mod streaming;
 mod users;
 
+pub(crate) use operations::sealed_as;
+
 use std::sync::Arc;
 
 use prost::Message;

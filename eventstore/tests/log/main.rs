@@ -9,12 +9,14 @@
 
 mod appends;
 mod claims;
+mod copies;
 mod crashes;
 mod erasure;
 mod framework;
 mod given;
 mod house;
 mod leading;
+mod proofs;
 mod proxy;
 mod reading;
 mod requests;

@@ -41,6 +41,14 @@ pub(super) const TABLES: &str = "
         last_name TEXT,
         email TEXT
     ) STRICT;
+";
+
+/// Takes up the rows that are there, and from then on every change.
+pub(super) const INDEX: &str = "
+    INSERT INTO user_grams (rowid, signature, first_name, last_name, email)
+    SELECT number, runs(signature_key), runs(first_name_key), runs(last_name_key), runs(email_key)
+    FROM users
+    ORDER BY number;
 
     CREATE TRIGGER user_grams_put AFTER INSERT ON users
     BEGIN

@@ -40,6 +40,7 @@ impl Office {
             allow_plaintext: false,
             mail: None,
             hash_cost: crate::passwords::Cost::default(),
+            views_from: None,
             clock: Clock::system(),
         };
         let office = Self {
@@ -506,7 +507,7 @@ async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_l
         .await;
     office.asks_what_was().await;
     office
-        .all("operator", "operations projections\noperations log --json\noperations dead-letters\noperations dead-letters --json")
+        .all("operator", "operations projections\noperations projections --json\noperations rebuild users --compare\noperations rebuild audit --json\noperations rebuild mails --validate-only\noperations log --json\noperations dead-letters\noperations dead-letters --json")
         .await;
     let retry = "operations retry-dead-letter 0190a1b2-0000-7000-8000-000000000001";
     let retried = office.types("operator", retry).await.unwrap_err();
@@ -516,5 +517,24 @@ async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_l
     );
     let followed = office.types("service", "operations log").await.unwrap_err();
     assert!(followed.to_string().contains("NOT_ALLOWED"), "{followed}");
+    office.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_exported_and_verified_from_the_command_line() {
+    let office = Office::open().await;
+    office
+        .all(
+            "auditor",
+            "verify --save {checkpoint}
+             history export --out {log} --gzip
+             verify {log} --checkpoint {checkpoint}
+             history export --out {part} --type UserCreated
+             verify {part}",
+        )
+        .await;
+    let again = office.types("auditor", "history export --out {log}").await;
+    let again = again.unwrap_err().to_string();
+    assert!(again.contains("is an export already"), "{again}");
     office.running.shutdown().await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! `rollbook history`: the log itself, for auditors.
 
+pub mod export;
 mod past;
 mod trails;
 
@@ -47,6 +48,8 @@ enum HistoryCommand {
     Trail(trails::UserTrail),
     /// Tell in words what happened to an invoice, and who reviewed it under whom
     Invoice(trails::InvoiceTrail),
+    /// Write the log, or a part of it, to a file that anybody can check (`rollbook verify`)
+    Export(export::Export),
 }
 
 /// Runs a command about the log.
@@ -61,11 +64,12 @@ pub async fn run(args: HistoryArgs) -> Result<(), Problem> {
         HistoryCommand::Reports(reports) => reports.run(&client).await,
         HistoryCommand::Trail(trail) => trail.run(&client).await,
         HistoryCommand::Invoice(trail) => trail.run(&client).await,
+        HistoryCommand::Export(export) => export.run(&client).await,
     }
 }
 
 /// Which events, of the account of --account where one is given.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 struct FilterFlags {
     /// Those of this user: id, signature or e-mail address; a deleted one by its id
     #[arg(long)]
@@ -91,6 +95,16 @@ struct FilterFlags {
 }
 
 impl FilterFlags {
+    /// Whether nothing but an account narrows it.
+    fn is_all(&self) -> bool {
+        self.user.is_none()
+            && self.streams.is_empty()
+            && self.event_types.is_empty()
+            && self.actor.is_empty()
+            && self.from.is_none()
+            && self.to.is_none()
+    }
+
     async fn filter(&self, client: &Client) -> Result<EventFilter, Problem> {
         let user_id = match &self.user {
             Some(name) => client.user_id(name).await?,
