@@ -36,10 +36,6 @@ const TABLES: &str = "
         PRIMARY KEY (account_id, user_id, since)
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX standings_by_user ON standings (user_id, external, account_id);
-    CREATE INDEX standings_of_administrators ON standings (account_id, user_id, since)
-        WHERE user_type = 1 AND NOT external;
-
     CREATE TABLE links (
         user_id BLOB NOT NULL,
         company_id BLOB NOT NULL,
@@ -50,9 +46,6 @@ const TABLES: &str = "
         PRIMARY KEY (user_id, company_id, since)
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX links_by_supervisor ON links (supervisor, account_id, company_id, user_id, since);
-    CREATE INDEX links_by_company ON links (company_id, account_id, user_id, since);
-
     CREATE TABLE invoice_events (
         account_id TEXT NOT NULL,
         company_id BLOB NOT NULL,
@@ -61,6 +54,15 @@ const TABLES: &str = "
         PRIMARY KEY (account_id, company_id, invoice_id, position)
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// What only questions need: made once the rows are there.
+const INDEXES: &[&str] = &[
+    "CREATE INDEX standings_by_user ON standings (user_id, external, account_id)",
+    "CREATE INDEX standings_of_administrators ON standings (account_id, user_id, since)
+        WHERE user_type = 1 AND NOT external",
+    "CREATE INDEX links_by_supervisor ON links (supervisor, account_id, company_id, user_id, since)",
+    "CREATE INDEX links_by_company ON links (company_id, account_id, user_id, since)",
+];
 
 /// A question for the users of an account at a position, by id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +153,7 @@ impl View for PastView {
     const NAME: &'static str = "past";
     const VERSION: u32 = 1;
     const TABLES: &'static [&'static str] = &[TABLES];
+    const INDEXES: &'static [&'static str] = INDEXES;
 
     fn concerns(event: &Folded) -> bool {
         match &event.content {

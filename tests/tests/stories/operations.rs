@@ -32,6 +32,7 @@ async fn r56_views_follow_the_log(directory: &Directory) {
         "invitations",
         "involvements",
         "mails",
+        "past",
         "supervisors",
         "users",
     ] {
