@@ -551,6 +551,13 @@ async fn r63_an_auditor_of_one_account_checks_an_export_of_it(directory: &Direct
         &file("part"),
     ];
     runs(directory, &one, &part).await;
+    let mute = ["verify", &file("part"), "--checkpoint", &file("first")];
+    let mute = program::run(directory, &one, &mute).await;
+    assert!(
+        said(&mute).contains("tells nothing of this part"),
+        "{}",
+        said(&mute)
+    );
     let verified = runs(directory, &one, &["verify", &file("part")]).await;
     assert!(
         verified.contains("8 events are what they were"),
