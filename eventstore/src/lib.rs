@@ -7,6 +7,7 @@
 
 mod append;
 mod clock;
+mod copies;
 mod error;
 mod event;
 mod home;
@@ -35,6 +36,7 @@ pub use append::{
     Repeated, Request, Requirement, SideRow, Slot, SlotTaken, StreamAppend, Told, Violation,
 };
 pub use clock::{Clock, Timestamp};
+pub use copies::{CopyOpener, CopySeal, NotOfThisLog};
 pub use error::{Cause, OpenError, StoreError};
 pub use event::{Metadata, Reason, RecordedEvent};
 pub use home::LogStatus;

@@ -24,10 +24,13 @@ const TABLES: &str = "
         trace_id TEXT,
         recorded_at INTEGER NOT NULL
     ) STRICT;
-
-    CREATE INDEX trail_by_account ON trail (account_id, position);
-    CREATE INDEX trail_by_subject ON trail (subject_id, position);
 ";
+
+/// What only questions need: made once the rows are there.
+const INDEXES: &[&str] = &[
+    "CREATE INDEX trail_by_account ON trail (account_id, position)",
+    "CREATE INDEX trail_by_subject ON trail (subject_id, position)",
+];
 
 const INSERT: &str = "
     INSERT INTO trail (
@@ -144,6 +147,7 @@ impl View for AuditView {
     const NAME: &'static str = "audit";
     const VERSION: u32 = 1;
     const TABLES: &'static [&'static str] = &[TABLES];
+    const INDEXES: &'static [&'static str] = INDEXES;
 
     fn concerns(_event: &Folded) -> bool {
         true

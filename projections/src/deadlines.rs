@@ -89,7 +89,6 @@ const TABLES: &str = "
         PRIMARY KEY (kind, subject)
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX deadlines_by_due_at ON deadlines (due_at, kind, subject) WHERE due_at IS NOT NULL;
     CREATE INDEX deadlines_by_account ON deadlines (account_id, kind);
 
     CREATE TABLE terms (
@@ -99,6 +98,11 @@ const TABLES: &str = "
         PRIMARY KEY (account_id, kind)
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// What only questions need: made once the rows are there.
+const INDEXES: &[&str] = &[
+    "CREATE INDEX deadlines_by_due_at ON deadlines (due_at, kind, subject) WHERE due_at IS NOT NULL",
+];
 
 const SET: &str = "
     INSERT OR REPLACE INTO deadlines (kind, subject, account_id, issue, since, due_at)
@@ -152,6 +156,7 @@ impl View for DeadlineView {
     const NAME: &'static str = "deadlines";
     const VERSION: u32 = 2;
     const TABLES: &'static [&'static str] = &[TABLES];
+    const INDEXES: &'static [&'static str] = INDEXES;
 
     fn concerns(event: &Folded) -> bool {
         match &event.content {

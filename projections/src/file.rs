@@ -4,40 +4,34 @@
 //! * The checkpoint names the log and the hash of the event it stands at, so that a file folded from another history is noticed.
 //! * This connection alone writes and checkpoints the file. A lost disk costs a replay, so the file is synchronised only when
 //!   its write-ahead log is copied into it; that keeps it whole through a power cut.
+//! * A view that is made anew is made in the file of the next generation, which says that it is not live until it is. Of the
+//!   files that say so, the last counts; the others go when the process starts.
+
+mod checkpoint;
+mod connecting;
+mod names;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rollbook_eventstore::{Log, StoreError};
-use rusqlite::{Connection, OptionalExtension, params};
+use rollbook_eventstore::Log;
+use rusqlite::Connection;
 use tracing::{info, warn};
 
+use self::checkpoint::Checkpoint;
+use crate::copies::ViewSource;
 use crate::event::Folded;
 use crate::view::{FoldError, View};
 use crate::views::ViewError;
 
-const CHECKPOINT_TABLE: &str = "
-    CREATE TABLE checkpoint (
-        only INTEGER PRIMARY KEY CHECK (only = 1),
-        log_id BLOB NOT NULL,
-        position INTEGER NOT NULL,
-        event_hash BLOB NOT NULL
-    ) STRICT";
+pub(crate) use self::checkpoint::saved_position;
+pub(crate) use self::connecting::{
+    connect, connect_to_compare, connect_to_read, connect_to_write_once,
+};
+pub(crate) use self::names::{leaving, path, remove};
 
-const SELECT_CHECKPOINT: &str = "
-    SELECT log_id, position, event_hash
-    FROM checkpoint";
-
-const SAVE_CHECKPOINT: &str = "
-    INSERT OR REPLACE INTO checkpoint (only, log_id, position, event_hash)
-    VALUES (1, ?1, ?2, ?3)";
-
-/// How many statements a connection keeps prepared.
-const STATEMENTS: usize = 128;
-
-/// How much of a file is mapped into memory for those who read it; memory that the system can take back at any time.
-const MAPPED: i64 = 4 << 30;
+use self::connecting::BUSY;
 
 /// How far the checkpoint may fall behind over events that concern nothing here.
 const UNSAVED: u64 = 10_000;
@@ -48,34 +42,13 @@ const ERASE_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait for readers that are in the way of emptying the write-ahead log.
 const READERS_LEAVE: Duration = Duration::from_millis(50);
 
-/// How long to wait for the file in every other case.
-const BUSY: Duration = Duration::from_secs(5);
-
-/// How far a file was folded, and from which log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Checkpoint {
-    log: [u8; 16],
-    position: u64,
-    /// Of the event at the position; zeros at 0.
-    hash: [u8; 32],
-}
-
-impl Checkpoint {
-    /// Whether what was folded up to here is how this log begins.
-    async fn is_of(&self, log: &Log, head: u64) -> Result<bool, StoreError> {
-        if self.log != log.id().into_bytes() || self.position > head {
-            return Ok(false);
-        }
-        if self.position == 0 {
-            return Ok(true);
-        }
-        Ok(log.event_hash(self.position).await? == Some(self.hash))
-    }
-}
-
 /// The writing side of a view's file.
 pub(crate) struct ViewFile {
     connection: Connection,
+    path: PathBuf,
+    generation: u32,
+    /// How many of the view's indexes there are.
+    indexes: usize,
     /// How far it is folded; ahead of what is saved where nothing since then concerned the view.
     at: Checkpoint,
     saved: u64,
@@ -93,88 +66,195 @@ pub(crate) struct Stopped {
 }
 
 impl ViewFile {
-    /// Opens the file, or makes it; one of another history, or one that is damaged, is made again.
+    /// Opens the live file, or makes one; one of another history, or one that is damaged, is made again. All other files of
+    /// the view are removed.
     pub(crate) async fn open<V: View>(
         folder: &Path,
         log: &Log,
         head: u64,
+        source: Option<&dyn ViewSource>,
     ) -> Result<Self, ViewError> {
-        let path = path::<V>(folder);
-        remove_other_versions::<V>(folder)?;
-        let broken = |source| ViewError::File {
-            view: V::NAME,
-            source,
-        };
-        let found = match Self::open_existing(&path) {
-            Ok(found) => found,
-            Err(error) => {
-                warn!(view = V::NAME, %error, "the file of the view cannot be read: building it again");
-                None
-            }
-        };
-        if let Some(file) = found {
-            let at = file.at.clone();
-            if at.is_of(log, head).await.map_err(ViewError::Log)? {
-                return Ok(file);
-            }
-            let position = at.position;
-            warn!(
-                view = V::NAME,
-                position, head, "the view was folded from another history: building it again"
-            );
+        if let Some(file) = Self::find_live::<V>(folder, log, head).await? {
+            names::remove_others::<V>(folder, Some(&file.path))?;
+            return Ok(file);
         }
-        remove(&path)?;
+        names::remove_others::<V>(folder, None)?;
+        if let Some(source) = source
+            && let Some(file) = Self::receive::<V>(folder, log, source).await?
+        {
+            return Ok(file);
+        }
         info!(
             view = V::NAME,
             version = V::VERSION,
             head,
             "building the view from the log"
         );
-        Self::create::<V>(&path, log).map_err(broken)
+        Self::create::<V>(folder, log, 1, true).map_err(|source| ViewError::File {
+            view: V::NAME,
+            source,
+        })
     }
 
-    fn open_existing(path: &Path) -> rusqlite::Result<Option<Self>> {
-        if !path.exists() {
-            return Ok(None);
+    /// Takes the view from a process that has it; nothing where that cannot be, which is told.
+    async fn receive<V: View>(
+        folder: &Path,
+        log: &Log,
+        source: &dyn ViewSource,
+    ) -> Result<Option<Self>, ViewError> {
+        let arriving = names::arriving::<V>(folder);
+        let fetched = source.fetch(V::NAME, V::VERSION, &arriving).await;
+        let placed = fetched.and_then(|position| {
+            std::fs::rename(&arriving, path::<V>(folder, 1))?;
+            Ok(position)
+        });
+        match placed {
+            Ok(position) => info!(
+                view = V::NAME,
+                version = V::VERSION,
+                position,
+                "the view was taken from a running process"
+            ),
+            Err(error) => {
+                let error = &*error;
+                warn!(
+                    view = V::NAME,
+                    error, "the view cannot be taken from a running process"
+                );
+            }
         }
-        let connection = connect(path)?;
-        let at = connection
-            .query_row(SELECT_CHECKPOINT, [], |row| {
-                Ok(Checkpoint {
-                    log: row.get(0)?,
-                    position: row.get(1)?,
-                    hash: row.get(2)?,
-                })
-            })
-            .optional()?;
-        Ok(at.map(|at| Self {
-            connection,
-            saved: at.position,
-            at,
-            erase_since: Some(Instant::now()),
-        }))
+        // What was received is newer than what was known of the log before.
+        let head = log.head().await.map_err(ViewError::Log)?;
+        let found = Self::find_live::<V>(folder, log, head).await?;
+        if found.is_none() {
+            names::remove_others::<V>(folder, None)?;
+        }
+        Ok(found)
     }
 
-    fn create<V: View>(path: &Path, log: &Log) -> rusqlite::Result<Self> {
-        let mut connection = connect(path)?;
+    /// The live file, where there is one of this log.
+    pub(crate) async fn find_live<V: View>(
+        folder: &Path,
+        log: &Log,
+        head: u64,
+    ) -> Result<Option<Self>, ViewError> {
+        for generation in names::generations::<V>(folder)? {
+            let (file, live) = match Self::open_existing::<V>(folder, generation) {
+                Ok(found) => found,
+                Err(error) => {
+                    warn!(view = V::NAME, generation, %error, "a file of the view cannot be read: it is left out");
+                    continue;
+                }
+            };
+            if !live {
+                continue;
+            }
+            if file.at.is_of(log, head).await.map_err(ViewError::Log)? {
+                return Ok(Some(file));
+            }
+            let position = file.at.position;
+            warn!(
+                view = V::NAME,
+                generation,
+                position,
+                head,
+                "a file of the view was folded from another history: it is left out"
+            );
+        }
+        Ok(None)
+    }
+
+    /// Opens a file that is there; answers whether it is live.
+    fn open_existing<V: View>(folder: &Path, generation: u32) -> rusqlite::Result<(Self, bool)> {
+        let path = path::<V>(folder, generation);
+        let connection = connect(&path)?;
+        let found = checkpoint::find(&connection)?;
+        let file = Self {
+            connection,
+            path,
+            generation,
+            indexes: found.indexes,
+            saved: found.at.position,
+            at: found.at,
+            erase_since: Some(Instant::now()),
+        };
+        Ok((file, found.live))
+    }
+
+    /// Makes an empty file of a generation.
+    pub(crate) fn create<V: View>(
+        folder: &Path,
+        log: &Log,
+        generation: u32,
+        live: bool,
+    ) -> rusqlite::Result<Self> {
+        let path = path::<V>(folder, generation);
+        let mut connection = connect(&path)?;
         let at = Checkpoint {
             log: log.id().into_bytes(),
             position: 0,
             hash: [0; 32],
         };
         let transaction = connection.transaction()?;
-        transaction.execute_batch(CHECKPOINT_TABLE)?;
+        transaction.execute_batch(checkpoint::TABLE)?;
         for tables in V::TABLES {
             transaction.execute_batch(tables)?;
         }
-        save(&transaction, &at)?;
+        at.begin(&transaction, live)?;
         transaction.commit()?;
         Ok(Self {
             connection,
+            path,
+            generation,
+            indexes: 0,
             saved: 0,
             at,
             erase_since: None,
         })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Which one of its view it is.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// How many of the view's indexes there are.
+    pub(crate) fn indexes(&self) -> usize {
+        self.indexes
+    }
+
+    /// Whether questions can be asked of it.
+    pub(crate) fn is_indexed<V: View>(&self) -> bool {
+        self.indexes == V::INDEXES.len()
+    }
+
+    /// Makes the next index from the rows that are there.
+    pub(crate) fn add_index<V: View>(&mut self) -> rusqlite::Result<()> {
+        let Some(index) = V::INDEXES.get(self.indexes) else {
+            return Ok(());
+        };
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(index)?;
+        checkpoint::save_indexes(&transaction, self.indexes + 1)?;
+        transaction.commit()?;
+        self.indexes += 1;
+        Ok(())
+    }
+
+    /// Makes it the file that the view is read from: at once, and for whoever opens it after a power cut too.
+    pub(crate) fn go_live(&mut self) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        self.at.save(&transaction)?;
+        checkpoint::go_live(&transaction)?;
+        transaction.commit()?;
+        self.saved = self.at.position;
+        // What is in the file, and not only in its write-ahead log, is synchronised.
+        self.erase()
     }
 
     /// How far it is folded.
@@ -251,7 +331,8 @@ impl ViewFile {
                 error,
             })?;
         }
-        save(&transaction, at).map_err(failed(at.position))?;
+        V::settle(&transaction).map_err(failed(at.position))?;
+        at.save(&transaction).map_err(failed(at.position))?;
         transaction.commit().map_err(failed(at.position))
     }
 
@@ -279,93 +360,8 @@ impl ViewFile {
 
     /// Saves the checkpoint and leaves nothing in the write-ahead log.
     pub(crate) fn close(mut self) -> rusqlite::Result<()> {
-        save(&self.connection, &self.at)?;
+        self.at.save(&self.connection)?;
         self.erase()?;
         self.connection.close().map_err(|(_, error)| error)
     }
-}
-
-/// The file of the present version of a view.
-pub(crate) fn path<V: View>(folder: &Path) -> PathBuf {
-    folder.join(format!("{}-v{}.sqlite", V::NAME, V::VERSION))
-}
-
-/// Opens a connection that can only read; any number of them stand beside the one that writes.
-pub(crate) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    let flags =
-        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.pragma_update(None, "query_only", true)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -8_000)?;
-    // Rows that lie apart are read where the system has them, instead of being copied one page after the other.
-    connection.pragma_update(None, "mmap_size", MAPPED)?;
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    crate::pattern::teach(&connection)?;
-    Ok(connection)
-}
-
-/// Opens the connection that writes a file.
-pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    connection.pragma_update(None, "secure_delete", true)?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -32_000)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-    connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    crate::users::grams::teach(&connection)?;
-    Ok(connection)
-}
-
-fn save(connection: &Connection, at: &Checkpoint) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(SAVE_CHECKPOINT)?
-        .execute(params![at.log, at.position, at.hash])?;
-    Ok(())
-}
-
-/// Removes the files of other versions: what they hold of people would never be erased.
-fn remove_other_versions<V: View>(folder: &Path) -> Result<(), ViewError> {
-    let present = path::<V>(folder);
-    let prefix = format!("{}-v", V::NAME);
-    for entry in std::fs::read_dir(folder).map_err(ViewError::Folder)? {
-        let other = entry.map_err(ViewError::Folder)?.path();
-        let name = other
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        let is_version = name
-            .strip_prefix(&prefix)
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        if is_version && !files(&present).contains(&other) {
-            std::fs::remove_file(&other).map_err(ViewError::Folder)?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes a file with its write-ahead log.
-pub(crate) fn remove(path: &Path) -> Result<(), ViewError> {
-    for file in files(path) {
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(ViewError::Folder(error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// A file, its write-ahead log and that log's index.
-fn files(path: &Path) -> [PathBuf; 3] {
-    ["", "-wal", "-shm"].map(|suffix| {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        file.into()
-    })
 }

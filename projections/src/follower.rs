@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rollbook_eventstore::StoreError;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
 use crate::event::Folded;
 use crate::feed::{BATCH, Feed};
 use crate::file::ViewFile;
+use crate::reading::{Left, Reading};
 use crate::view::View;
 
 /// How long a moment without events must be to count as quiet.
@@ -19,8 +20,9 @@ const QUIET: Duration = Duration::from_millis(20);
 /// How long to wait before a log that could not be read is asked again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How long commits gather after a fold while nobody waits for them: fewer transactions cost less than many.
-const GATHER: Duration = Duration::from_millis(15);
+/// How long commits gather after a fold while nobody waits for them: each transaction writes every page that it touches, so
+/// fewer of them write less.
+const GATHER: Duration = Duration::from_millis(60);
 
 /// How often building a view is reported.
 const REPORT: Duration = Duration::from_secs(2);
@@ -30,6 +32,8 @@ const REPORT: Duration = Duration::from_secs(2);
 pub(crate) struct Standing {
     /// How far its view is folded.
     pub(crate) position: u64,
+    /// Whether questions can be asked of it: from when its indexes are there.
+    pub(crate) readable: bool,
     /// Why it stopped.
     pub(crate) stopped: Option<Arc<str>>,
     /// Why it waits for the log.
@@ -42,68 +46,232 @@ enum Next {
     Fold(Vec<Arc<Folded>>),
     /// Uses a quiet moment.
     Rest,
+    /// Makes the indexes.
+    Index,
+    /// Follows with another file from now on.
+    Take(Box<Handover>),
 }
 
-/// Why a follower ends for good, and how far it is.
-struct Halt {
+/// A file that was made beside the live one, to be read and followed with from now on.
+pub(crate) struct Handover {
+    /// The file, with its indexes.
+    pub(crate) file: ViewFile,
+    /// Is told which file is left, or why the file was not taken.
+    pub(crate) done: oneshot::Sender<Result<Left, String>>,
+}
+
+/// Why a follower cannot go on, and how far it is.
+pub(crate) struct Halt {
     position: u64,
-    reason: String,
+    /// Why.
+    pub(crate) reason: String,
 }
 
-/// Keeps a view's file up with the log until `end` is set or dropped, the log is closed, or an event cannot be applied.
-///
-/// Up to `built_at` it reports how far it is, since a file that was empty can take minutes.
-pub(crate) async fn follow<V: View>(
-    mut file: ViewFile,
-    feed: Arc<Feed>,
-    standing: watch::Sender<Standing>,
-    mut wanted: watch::Receiver<u64>,
-    mut end: watch::Receiver<bool>,
-    built_at: u64,
-) {
-    let mut reported = Instant::now();
-    let mut gather_until = tokio::time::Instant::now();
-    loop {
-        let (position, chores) = (file.position(), file.has_chores());
-        let next = async {
-            let hurry = wanted.wait_for(|wanted| *wanted > position);
-            drop(timeout_at(gather_until, hurry).await);
-            next(&feed, position, chores).await
-        };
-        let next = tokio::select! {
-            biased;
-            _ = end.wait_for(|ended| *ended) => break,
-            next = next => next,
-        };
-        let next = match next {
-            Ok(next) => next,
-            Err(StoreError::Closed) => break,
-            Err(error) => {
-                wait_for_log::<V>(&error, &standing, &mut end).await;
-                continue;
+/// What the follower of a view works with.
+pub(crate) struct Follower {
+    /// Where the events come from.
+    pub(crate) feed: Arc<Feed>,
+    /// Where it tells how far it is.
+    pub(crate) standing: watch::Sender<Standing>,
+    /// How far somebody needs the view.
+    pub(crate) wanted: watch::Receiver<u64>,
+    /// When to end.
+    pub(crate) end: watch::Receiver<bool>,
+    /// Where the log ended when the view was opened. Up to there it reports how far it is, since a file that was empty can
+    /// take minutes.
+    pub(crate) built_at: u64,
+    /// The side that asks, to be turned to another file.
+    pub(crate) reading: Arc<Reading>,
+    /// Files that were made beside the live one.
+    pub(crate) handovers: mpsc::Receiver<Handover>,
+}
+
+impl Follower {
+    /// Keeps a view's file up with the log until `end` is set or dropped, or the log is closed. Where an event cannot be
+    /// applied it stops, and goes on only with another file.
+    pub(crate) async fn follow<V: View>(mut self, mut file: ViewFile) {
+        let mut reported = Instant::now();
+        let mut gather_until = tokio::time::Instant::now();
+        self.tell::<V>(&file);
+        loop {
+            let (position, chores) = (file.position(), file.has_chores());
+            let next = if position >= self.built_at && !file.is_indexed::<V>() {
+                Ok(Some(Next::Index))
+            } else {
+                self.next(position, chores, gather_until).await
+            };
+            let next = match next {
+                Ok(Some(next)) => next,
+                Ok(None) | Err(StoreError::Closed) => break,
+                Err(error) => {
+                    self.wait_for_log::<V>(&error).await;
+                    continue;
+                }
+            };
+            let building = position < self.built_at;
+            let full = matches!(&next, Next::Fold(events) if events.len() >= BATCH);
+            file = match self.advance::<V>(file, next).await {
+                Ok(file) => file,
+                Err(halt) => match self.stop::<V>(halt).await {
+                    Some(file) => file,
+                    None => return,
+                },
+            };
+            self.tell::<V>(&file);
+            let position = file.position();
+            if !building && !full {
+                gather_until = tokio::time::Instant::now() + GATHER;
             }
-        };
-        let building = position < built_at;
-        let full = matches!(&next, Next::Fold(events) if events.len() >= BATCH);
-        match work::<V>(file, next).await {
-            Ok(worked) => file = worked,
-            Err(reason) => return halt::<V>(reason, &standing),
+            if building && (position >= self.built_at || reported.elapsed() > REPORT) {
+                info!(
+                    view = V::NAME,
+                    position,
+                    of = self.built_at,
+                    "building the view"
+                );
+                reported = Instant::now();
+            }
         }
-        let position = file.position();
-        standing.send_modify(|standing| {
-            standing.position = position;
-            standing.waiting = None;
-        });
-        if !building && !full {
-            gather_until = tokio::time::Instant::now() + GATHER;
-        }
-        if building && (position >= built_at || reported.elapsed() > REPORT) {
-            info!(view = V::NAME, position, of = built_at, "building the view");
-            reported = Instant::now();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || file.close()).await {
+            warn!(view = V::NAME, %error, "the file of the view was not closed cleanly");
         }
     }
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || file.close()).await {
-        warn!(view = V::NAME, %error, "the file of the view was not closed cleanly");
+
+    /// What to do next; nothing where it is to end.
+    async fn next(
+        &mut self,
+        position: u64,
+        chores: bool,
+        gather_until: tokio::time::Instant,
+    ) -> Result<Option<Next>, StoreError> {
+        let Self {
+            feed,
+            wanted,
+            end,
+            handovers,
+            ..
+        } = self;
+        let events = async {
+            let hurry = wanted.wait_for(|wanted| *wanted > position);
+            drop(timeout_at(gather_until, hurry).await);
+            next(feed, position, chores).await
+        };
+        tokio::select! {
+            biased;
+            _ = end.wait_for(|ended| *ended) => Ok(None),
+            Some(handover) = handovers.recv() => Ok(Some(Next::Take(Box::new(handover)))),
+            next = events => next.map(Some),
+        }
+    }
+
+    async fn advance<V: View>(&self, file: ViewFile, next: Next) -> Result<ViewFile, Halt> {
+        match next {
+            Next::Take(handover) => {
+                let position = file.position();
+                let Some(taken) = self.take::<V>(*handover, position).await else {
+                    return Ok(file);
+                };
+                // Nobody waits until the other file is closed: it goes.
+                drop(tokio::task::spawn_blocking(move || drop(file)));
+                Ok(taken)
+            }
+            next @ (Next::Fold(_) | Next::Rest | Next::Index) => work::<V>(file, next).await,
+        }
+    }
+
+    /// Turns to a file that was made beside the live one, once it is as far; answers it, or nothing where that cannot be.
+    async fn take<V: View>(&self, handover: Handover, position: u64) -> Option<ViewFile> {
+        let Handover { file, done } = handover;
+        let taken = match self.bring_up::<V>(file, position).await {
+            Ok(file) => go_live(file).await,
+            Err(reason) => Err(reason),
+        };
+        match taken {
+            Ok(file) => {
+                let left = self.reading.turn_to(&file);
+                // Whoever asked may be gone; then the file that is left goes when the process starts again.
+                let _asked = done.send(Ok(left));
+                Some(file)
+            }
+            Err(reason) => {
+                let _asked = done.send(Err(reason));
+                None
+            }
+        }
+    }
+
+    async fn bring_up<V: View>(
+        &self,
+        mut file: ViewFile,
+        position: u64,
+    ) -> Result<ViewFile, String> {
+        while file.position() < position {
+            let events = self.feed.read(file.position()).await;
+            let events = events.map_err(|error| error.to_string())?;
+            if events.is_empty() {
+                return Err("the log ends before the view".to_owned());
+            }
+            let folded = work::<V>(file, Next::Fold(events)).await;
+            file = folded.map_err(|halt| halt.reason)?;
+        }
+        Ok(file)
+    }
+
+    /// Says that the view has stopped, and why; answers another file to go on with, where there comes one.
+    async fn stop<V: View>(&mut self, halt: Halt) -> Option<ViewFile> {
+        let Halt { position, reason } = halt;
+        error!(view = V::NAME, position, reason, "the view has stopped");
+        self.standing.send_modify(|standing| {
+            standing.position = position;
+            standing.stopped = Some(reason.into());
+        });
+        loop {
+            let handover = tokio::select! {
+                biased;
+                _ = self.end.wait_for(|ended| *ended) => return None,
+                handover = self.handovers.recv() => handover?,
+            };
+            if let Some(file) = self.take::<V>(handover, position).await {
+                info!(view = V::NAME, "the view goes on with another file");
+                return Some(file);
+            }
+        }
+    }
+
+    /// Tells the readers how far the view is.
+    fn tell<V: View>(&self, file: &ViewFile) {
+        let (position, readable) = (file.position(), file.is_indexed::<V>());
+        self.standing.send_if_modified(|standing| {
+            let news = standing.position != position
+                || standing.readable != readable
+                || standing.waiting.is_some()
+                || standing.stopped.is_some();
+            *standing = Standing {
+                position,
+                readable,
+                stopped: None,
+                waiting: None,
+            };
+            news
+        });
+    }
+
+    async fn wait_for_log<V: View>(&mut self, error: &StoreError) {
+        warn!(view = V::NAME, %error, "the view waits for the log");
+        let reason: Arc<str> = error.to_string().into();
+        self.standing
+            .send_modify(|standing| standing.waiting = Some(reason));
+        // Ending is noticed by the caller, which looks first of all.
+        let _ended = tokio::time::timeout(RETRY, self.end.wait_for(|ended| *ended)).await;
+    }
+}
+
+async fn go_live(mut file: ViewFile) -> Result<ViewFile, String> {
+    let gone_live = tokio::task::spawn_blocking(move || file.go_live().map(|()| file));
+    match gone_live.await {
+        Ok(Ok(file)) => Ok(file),
+        Ok(Err(error)) => Err(format!("the file cannot be made the live one: {error}")),
+        Err(panic) => Err(panic.to_string()),
     }
 }
 
@@ -120,32 +288,49 @@ async fn next(feed: &Feed, position: u64, chores: bool) -> Result<Next, StoreErr
 
 /// Does the work, on a blocking thread where the file has a part in it, and gives the file back.
 async fn work<V: View>(mut file: ViewFile, next: Next) -> Result<ViewFile, Halt> {
-    let position = file.position();
     if let Next::Fold(events) = &next
         && file.pass_over::<V>(events)
     {
         return Ok(file);
     }
-    let worked = tokio::task::spawn_blocking(move || {
-        let resting = matches!(next, Next::Rest);
-        let mut outcome = match next {
-            Next::Fold(events) => file
-                .fold::<V>(&events)
-                .map_err(|stopped| stopped.to_string()),
-            Next::Rest => Ok(()),
-        };
-        if outcome.is_ok() && (resting || file.must_erase()) {
-            outcome = file
-                .erase()
-                .map_err(|error| format!("erased data cannot be removed from its file: {error}"));
+    on_file(file, move |file| match next {
+        Next::Fold(events) => {
+            file.fold::<V>(&events)
+                .map_err(|stopped| stopped.to_string())?;
+            if file.must_erase() {
+                erase(file)
+            } else {
+                Ok(())
+            }
         }
-        match outcome {
-            Ok(()) => Ok(file),
-            Err(reason) => Err(Halt {
-                position: file.position(),
-                reason,
-            }),
-        }
+        Next::Rest => erase(file),
+        Next::Index => index::<V>(file),
+        // A file is taken by the follower itself.
+        Next::Take(_) => Ok(()),
+    })
+    .await
+}
+
+/// Folds events into a file, and erases what has waited long enough to be.
+pub(crate) async fn fold<V: View>(
+    file: ViewFile,
+    events: Vec<Arc<Folded>>,
+) -> Result<ViewFile, Halt> {
+    work::<V>(file, Next::Fold(events)).await
+}
+
+/// Works on a file on a blocking thread, and gives it back.
+pub(crate) async fn on_file(
+    mut file: ViewFile,
+    work: impl FnOnce(&mut ViewFile) -> Result<(), String> + Send + 'static,
+) -> Result<ViewFile, Halt> {
+    let position = file.position();
+    let worked = tokio::task::spawn_blocking(move || match work(&mut file) {
+        Ok(()) => Ok(file),
+        Err(reason) => Err(Halt {
+            position: file.position(),
+            reason,
+        }),
     });
     match worked.await {
         Ok(outcome) => outcome,
@@ -156,22 +341,26 @@ async fn work<V: View>(mut file: ViewFile, next: Next) -> Result<ViewFile, Halt>
     }
 }
 
-fn halt<V: View>(halt: Halt, standing: &watch::Sender<Standing>) {
-    let Halt { position, reason } = halt;
-    error!(view = V::NAME, position, reason, "the view has stopped");
-    standing.send_modify(|standing| {
-        standing.position = position;
-        standing.stopped = Some(reason.into());
-    });
+/// Erases where that has waited for a quiet moment as long as it may.
+pub(crate) fn erase_if_due(file: &mut ViewFile) -> Result<(), String> {
+    if file.must_erase() {
+        erase(file)
+    } else {
+        Ok(())
+    }
 }
 
-async fn wait_for_log<V: View>(
-    error: &StoreError,
-    standing: &watch::Sender<Standing>,
-    end: &mut watch::Receiver<bool>,
-) {
-    warn!(view = V::NAME, %error, "the view waits for the log");
-    standing.send_modify(|standing| standing.waiting = Some(error.to_string().into()));
-    // Ending is noticed by the caller, which looks first of all.
-    let _ended = tokio::time::timeout(RETRY, end.wait_for(|ended| *ended)).await;
+fn erase(file: &mut ViewFile) -> Result<(), String> {
+    file.erase()
+        .map_err(|error| format!("erased data cannot be removed from its file: {error}"))
+}
+
+/// Makes the indexes that are missing.
+fn index<V: View>(file: &mut ViewFile) -> Result<(), String> {
+    while !file.is_indexed::<V>() {
+        file.add_index::<V>()
+            .map_err(|error| format!("an index cannot be made: {error}"))?;
+        erase_if_due(file)?;
+    }
+    Ok(())
 }

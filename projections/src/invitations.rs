@@ -61,10 +61,13 @@ const TABLES: &str = "
         revision INTEGER NOT NULL,
         position INTEGER NOT NULL
     ) STRICT;
-
-    CREATE INDEX invitations_by_sent_at ON invitations (account_id, sent_at, invitation_id);
-    CREATE INDEX invitations_by_status ON invitations (account_id, status, sent_at, invitation_id);
 ";
+
+/// What only questions need: made once the rows are there.
+const INDEXES: &[&str] = &[
+    "CREATE INDEX invitations_by_sent_at ON invitations (account_id, sent_at, invitation_id)",
+    "CREATE INDEX invitations_by_status ON invitations (account_id, status, sent_at, invitation_id)",
+];
 
 const INSERT: &str = "
     INSERT INTO invitations (
@@ -179,6 +182,7 @@ impl View for InvitationView {
     const NAME: &'static str = "invitations";
     const VERSION: u32 = 1;
     const TABLES: &'static [&'static str] = &[TABLES];
+    const INDEXES: &'static [&'static str] = INDEXES;
 
     fn concerns(event: &Folded) -> bool {
         match event.content {

@@ -101,10 +101,6 @@ const TABLES: &str = "
         PRIMARY KEY (user_id, kind, company_id, subject)
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX involvements_by_user ON involvements (user_id, since_position);
-    CREATE INDEX involvements_open ON involvements (user_id, since_position) WHERE ending IS NULL;
-    CREATE INDEX involvements_by_invoice ON involvements (company_id, subject, since_position) WHERE kind IN (2, 3);
-
     CREATE TABLE settlements (
         account_id TEXT NOT NULL,
         company_id BLOB NOT NULL,
@@ -114,6 +110,13 @@ const TABLES: &str = "
         PRIMARY KEY (account_id, company_id, invoice_id)
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// What only questions need: made once the rows are there.
+const INDEXES: &[&str] = &[
+    "CREATE INDEX involvements_by_user ON involvements (user_id, since_position)",
+    "CREATE INDEX involvements_open ON involvements (user_id, since_position) WHERE ending IS NULL",
+    "CREATE INDEX involvements_by_invoice ON involvements (company_id, subject, since_position) WHERE kind IN (2, 3)",
+];
 
 /// The columns of an involvement, as [`read`] takes them.
 macro_rules! columns {
@@ -250,6 +253,7 @@ impl View for InvolvementView {
     const NAME: &'static str = "involvements";
     const VERSION: u32 = 1;
     const TABLES: &'static [&'static str] = &[TABLES];
+    const INDEXES: &'static [&'static str] = INDEXES;
 
     fn concerns(event: &Folded) -> bool {
         match &event.content {

@@ -4,6 +4,7 @@
 //!   file can be thrown away and made again at any time.
 //! * One file per view and version, in `views/` of the data directory. Rows and checkpoint change in one transaction, which
 //!   covers whole commits of the log.
+//! * A view is made anew in another file beside the one that serves, and takes its place in one step.
 //! * One connection writes a file; all others only read.
 //! * A follower that cannot apply an event stops and says so; it never skips one, and never holds the others up.
 //! * Nothing of an erased person stays in a file or its write-ahead log.
@@ -11,6 +12,8 @@
 mod audit;
 mod changes;
 mod columns;
+mod compare;
+mod copies;
 mod deadlines;
 mod event;
 mod feed;
@@ -22,6 +25,7 @@ mod mails;
 mod page;
 mod pattern;
 mod reading;
+mod rebuild;
 mod snapshots;
 mod supervisors;
 mod text;
@@ -31,6 +35,8 @@ mod views;
 
 pub use audit::{AuditTrail, ListTrail, Subject, TrailRow};
 pub use changes::{Changed, UserChanged, UserChanges};
+pub use compare::{Comparison, TableComparison};
+pub use copies::{ViewCopy, ViewSource};
 pub use deadlines::{Deadline, Deadlines, Ends};
 pub use invitations::{
     InvitationKey, InvitationRow, InvitationStatus, Invitations, ListInvitations,
@@ -43,6 +49,7 @@ pub use mails::{DeadMail, Mails, PendingMail};
 pub use page::Page;
 pub use pattern::{Pattern, PatternError};
 pub use reading::{Freshness, ReadError};
+pub use rebuild::{Rebuild, RebuildPhase, RebuildProgress};
 pub use snapshots::{KeptSnapshots, MakeSnapshot};
 pub use supervisors::{
     Chain, ChainEnd, ListReports, ReportKey, ReportRow, Supervised, Supervisors,

@@ -28,9 +28,10 @@ const TABLES: &str = "
         revision INTEGER NOT NULL,
         position INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-
-    CREATE INDEX mails_by_position ON mails (dead, position);
 ";
+
+/// What only questions need: made once the rows are there.
+const INDEXES: &[&str] = &["CREATE INDEX mails_by_position ON mails (dead, position)"];
 
 const INSERT: &str = "
     INSERT INTO mails (mail_id, account_id, errand, dead, since, revision, position)
@@ -108,6 +109,7 @@ impl View for MailView {
     const NAME: &'static str = "mails";
     const VERSION: u32 = 1;
     const TABLES: &'static [&'static str] = &[TABLES];
+    const INDEXES: &'static [&'static str] = INDEXES;
 
     fn concerns(event: &Folded) -> bool {
         match &event.content {

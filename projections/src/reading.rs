@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rollbook_eventstore::{Log, StoreError};
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::file::connect_to_read;
+use crate::file::{ViewFile, connect_to_compare, connect_to_read};
 use crate::follower::Standing;
 
 /// How long before the caller's deadline a wait ends, so that there is time to say why.
@@ -78,6 +78,15 @@ pub enum ReadError {
         #[source]
         source: rusqlite::Error,
     },
+    /// The file of the view cannot be copied.
+    #[error("the view {view} cannot be copied")]
+    NotCopied {
+        /// Which view.
+        view: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// The reading side of a view's file.
@@ -87,9 +96,75 @@ pub(crate) struct Reading {
     standing: watch::Receiver<Standing>,
     /// How far somebody needs the view, so that its follower hurries.
     wanted: watch::Sender<u64>,
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    /// The file that is read now.
+    file: Mutex<Arc<OpenFile>>,
+    /// Tells when nobody reads it any more.
+    readers: Mutex<oneshot::Receiver<()>>,
     lists: Semaphore,
+}
+
+/// A file that is read, until the last who reads it lets go.
+struct OpenFile {
+    path: PathBuf,
+    generation: u32,
+    idle: Mutex<Vec<Connection>>,
+    /// Dropped with the last who reads it.
+    _open: oneshot::Sender<()>,
+}
+
+/// A file that is not read from any more, but may still be by questions that are under way.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// Which file.
+    pub(crate) path: PathBuf,
+    readers: oneshot::Receiver<()>,
+}
+
+impl Left {
+    /// Waits until nobody reads it.
+    pub(crate) async fn by_all(self) -> PathBuf {
+        // The other end is never used, only dropped.
+        let _dropped = self.readers.await;
+        self.path
+    }
+}
+
+/// A connection of its own to the file that is read now, which keeps it in place.
+pub(crate) struct Apart {
+    /// The connection.
+    pub(crate) tables: Connection,
+    _file: Arc<OpenFile>,
+}
+
+impl OpenFile {
+    fn new(file: &ViewFile) -> (Arc<Self>, oneshot::Receiver<()>) {
+        let (open, readers) = oneshot::channel();
+        let file = Self {
+            path: file.path().to_owned(),
+            generation: file.generation(),
+            idle: Mutex::default(),
+            _open: open,
+        };
+        (Arc::new(file), readers)
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        match lock(&self.idle).pop() {
+            Some(connection) => Ok(connection),
+            None => connect_to_read(&self.path),
+        }
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = lock(&self.idle);
+        if idle.len() < IDLE {
+            idle.push(connection);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Reading {
@@ -98,17 +173,48 @@ impl Reading {
         log: Log,
         standing: watch::Receiver<Standing>,
         wanted: watch::Sender<u64>,
-        path: PathBuf,
+        file: &ViewFile,
     ) -> Arc<Self> {
+        let (file, readers) = OpenFile::new(file);
         Arc::new(Self {
             view,
             log,
             standing,
             wanted,
-            path,
-            idle: Mutex::default(),
+            file: Mutex::new(file),
+            readers: Mutex::new(readers),
             lists: Semaphore::new(LISTS),
         })
+    }
+
+    /// Reads from another file from now on, which must be at least as far; answers the one that it was.
+    pub(crate) fn turn_to(&self, file: &ViewFile) -> Left {
+        let (next, next_readers) = OpenFile::new(file);
+        let mut file = lock(&self.file);
+        let left = std::mem::replace(&mut *file, next);
+        let readers = std::mem::replace(&mut *lock(&self.readers), next_readers);
+        Left {
+            path: left.path.clone(),
+            readers,
+        }
+    }
+
+    /// A connection of its own, for what takes longer than a question.
+    pub(crate) fn apart(&self) -> rusqlite::Result<Apart> {
+        let file = self.file();
+        Ok(Apart {
+            tables: connect_to_compare(&file.path)?,
+            _file: file,
+        })
+    }
+
+    /// Which file of the view is read now.
+    pub(crate) fn generation(&self) -> u32 {
+        self.file().generation
+    }
+
+    fn file(&self) -> Arc<OpenFile> {
+        Arc::clone(&lock(&self.file))
     }
 
     /// Waits until the view is as new as it must be; answers how far it is.
@@ -118,9 +224,11 @@ impl Reading {
         deadline: Option<Instant>,
     ) -> Result<u64, ReadError> {
         let position = self.position()?;
+        let readable = self.standing.borrow().readable;
         let wanted = match freshness {
-            Freshness::Fastest => return Ok(position),
-            Freshness::AtLeast(wanted) if wanted <= position => return Ok(position),
+            Freshness::Fastest if readable => return Ok(position),
+            Freshness::AtLeast(wanted) if readable && wanted <= position => return Ok(position),
+            Freshness::Fastest => 0,
             Freshness::AtLeast(wanted) => wanted,
             Freshness::Latest => position,
         };
@@ -150,17 +258,18 @@ impl Reading {
                 }
                 wanted
             }
-            Freshness::Latest | Freshness::Fastest => {
-                self.log.head().await.map_err(ReadError::Log)?
-            }
+            Freshness::Fastest => 0,
+            Freshness::Latest => self.log.head().await.map_err(ReadError::Log)?,
         };
         self.want(wanted);
         let mut standing = self.standing.clone();
-        let there = |standing: &Standing| standing.stopped.is_some() || standing.position >= wanted;
+        let there = |standing: &Standing| {
+            standing.stopped.is_some() || (standing.readable && standing.position >= wanted)
+        };
         // Without its follower the view gets no further, and `position` says so.
         let _followed = standing.wait_for(there).await;
         let position = self.position()?;
-        if position < wanted {
+        if position < wanted || !self.standing.borrow().readable {
             return Err(ReadError::Lagging {
                 view: self.view,
                 position,
@@ -208,6 +317,15 @@ impl Reading {
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<R>,
     ) -> Result<R, ReadError> {
+        let standing = self.standing.borrow();
+        if !standing.readable {
+            return Err(ReadError::Lagging {
+                view: self.view,
+                position: standing.position,
+                wanted: standing.position.max(*self.log.moved().borrow()),
+            });
+        }
+        drop(standing);
         self.ask(question).map_err(|source| ReadError::Storage {
             view: self.view,
             source,
@@ -235,31 +353,18 @@ impl Reading {
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<R>,
     ) -> rusqlite::Result<R> {
-        let kept = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let connection = match kept {
-            Some(connection) => connection,
-            None => connect_to_read(&self.path)?,
-        };
+        let file = self.file();
+        let connection = file.connect()?;
         let transaction = connection.unchecked_transaction()?;
         let answer = question(&transaction)?;
         transaction.commit()?;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE {
-            idle.push(connection);
-        }
+        file.keep(connection);
         Ok(answer)
     }
 
     /// Closes the connections that wait for the next question.
     pub(crate) fn close(&self) {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        lock(&self.file().idle).clear();
     }
 }
 

@@ -27,9 +27,11 @@ const TABLES: &str = "
         supervisor BLOB NOT NULL,
         PRIMARY KEY (user_id, company_id)
     ) STRICT, WITHOUT ROWID;
-
-    CREATE INDEX supervisors_by_supervisor ON supervisors (supervisor, company_id, user_id);
 ";
+
+/// What only questions need: made once the rows are there.
+const INDEXES: &[&str] =
+    &["CREATE INDEX supervisors_by_supervisor ON supervisors (supervisor, company_id, user_id)"];
 
 const PUT: &str = "
     INSERT OR REPLACE INTO supervisors (user_id, company_id, account_id, supervisor)
@@ -160,6 +162,7 @@ impl View for SupervisorView {
     const NAME: &'static str = "supervisors";
     const VERSION: u32 = 1;
     const TABLES: &'static [&'static str] = &[TABLES];
+    const INDEXES: &'static [&'static str] = INDEXES;
 
     fn concerns(event: &Folded) -> bool {
         matches!(

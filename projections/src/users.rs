@@ -101,28 +101,12 @@ const TABLES: &str = "
         UNIQUE (user_id, account_id)
     ) STRICT;
 
-    CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id);
-    CREATE INDEX users_by_first_name ON users (account_id, first_name_key, user_id);
-    CREATE INDEX users_by_last_name ON users (account_id, last_name_key, user_id);
-    CREATE INDEX users_by_email ON users (account_id, email_key, user_id);
-    CREATE INDEX users_by_status ON users (account_id, status, user_id);
-    CREATE INDEX users_by_user_type ON users (account_id, user_type, user_id);
-    CREATE INDEX users_by_first_role ON users (account_id, first_role, user_id);
-    CREATE INDEX users_by_last_signed_in ON users (account_id, last_signed_in_at, user_id);
-    CREATE INDEX users_by_created_at ON users (account_id, created_at, user_id);
-    CREATE INDEX users_by_modified_at ON users (account_id, modified_at, user_id);
-    CREATE INDEX users_without_company ON users (account_id, user_id) WHERE companies = 0;
-    CREATE INDEX users_inactive ON users (account_id, user_id) WHERE active = 0;
-    CREATE INDEX users_from_elsewhere ON users (account_id, user_id) WHERE external;
-
     CREATE TABLE user_roles (
         user_id BLOB NOT NULL,
         account_id TEXT NOT NULL,
         role TEXT NOT NULL,
         PRIMARY KEY (user_id, role)
     ) STRICT, WITHOUT ROWID;
-
-    CREATE INDEX user_roles_by_role ON user_roles (account_id, role, user_id);
 
     CREATE TABLE user_companies (
         user_id BLOB NOT NULL,
@@ -133,9 +117,6 @@ const TABLES: &str = "
         PRIMARY KEY (user_id, company_id)
     ) STRICT, WITHOUT ROWID;
 
-    CREATE INDEX user_companies_by_company ON user_companies (company_id, user_id);
-    CREATE INDEX user_companies_by_supervisor ON user_companies (supervisor, company_id, user_id);
-
     CREATE TABLE deleted_users (
         user_id BLOB PRIMARY KEY,
         account_id TEXT NOT NULL,
@@ -145,6 +126,27 @@ const TABLES: &str = "
         position INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// What only questions need: made once the rows are there.
+const INDEXES: &[&str] = &[
+    "CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id)",
+    "CREATE INDEX users_by_first_name ON users (account_id, first_name_key, user_id)",
+    "CREATE INDEX users_by_last_name ON users (account_id, last_name_key, user_id)",
+    "CREATE INDEX users_by_email ON users (account_id, email_key, user_id)",
+    "CREATE INDEX users_by_status ON users (account_id, status, user_id)",
+    "CREATE INDEX users_by_user_type ON users (account_id, user_type, user_id)",
+    "CREATE INDEX users_by_first_role ON users (account_id, first_role, user_id)",
+    "CREATE INDEX users_by_last_signed_in ON users (account_id, last_signed_in_at, user_id)",
+    "CREATE INDEX users_by_created_at ON users (account_id, created_at, user_id)",
+    "CREATE INDEX users_by_modified_at ON users (account_id, modified_at, user_id)",
+    "CREATE INDEX users_without_company ON users (account_id, user_id) WHERE companies = 0",
+    "CREATE INDEX users_inactive ON users (account_id, user_id) WHERE active = 0",
+    "CREATE INDEX users_from_elsewhere ON users (account_id, user_id) WHERE external",
+    "CREATE INDEX user_roles_by_role ON user_roles (account_id, role, user_id)",
+    "CREATE INDEX user_companies_by_company ON user_companies (company_id, user_id)",
+    "CREATE INDEX user_companies_by_supervisor ON user_companies (supervisor, company_id, user_id)",
+    grams::INDEX,
+];
 
 /// A user of an account, deleted or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -257,7 +259,7 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 7;
+    const VERSION: u32 = 8;
     const TABLES: &'static [&'static str] = &[
         accounts::TABLES,
         TABLES,
@@ -266,6 +268,7 @@ impl View for UserView {
         grams::TABLES,
         routing::TABLES,
     ];
+    const INDEXES: &'static [&'static str] = INDEXES;
 
     fn concerns(event: &Folded) -> bool {
         matches!(
@@ -289,6 +292,10 @@ impl View for UserView {
                 Ok(())
             }
         }
+    }
+
+    fn settle(tables: &Connection) -> rusqlite::Result<()> {
+        grams::settle(tables)
     }
 }
 

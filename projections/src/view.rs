@@ -10,14 +10,22 @@ pub(crate) trait View: 'static {
     const NAME: &'static str;
     /// The version of its tables and its fold. Whoever changes one of them takes the next number, and the view is made again.
     const VERSION: u32;
-    /// The statements that make its tables.
+    /// The statements that make its tables, with what a fold needs to find its rows.
     const TABLES: &'static [&'static str];
+    /// What only questions need: made from the rows once they are there, one after the other, which takes less than keeping
+    /// it up from the first row on.
+    const INDEXES: &'static [&'static str];
 
     /// Whether the event changes anything here; one that cannot be read concerns every view that would have to read it.
     fn concerns(event: &Folded) -> bool;
 
     /// Changes the rows as the event says. Called once for each event that concerns the view, in the order of the log.
     fn fold(tables: &Connection, event: &Folded) -> Result<(), FoldError>;
+
+    /// Brings to an end what folding left to be done for many events at once; called before they are committed.
+    fn settle(_tables: &Connection) -> rusqlite::Result<()> {
+        Ok(())
+    }
 }
 
 /// An event that a view cannot apply.

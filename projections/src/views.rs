@@ -1,25 +1,28 @@
 //! All views of a process: opened together, each with a follower of its own.
 
 use std::fs::File;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rollbook_aggregates::FORM;
 use rollbook_aggregates::values::AccountId;
 use rollbook_eventstore::{Log, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::audit::{AuditTrail, AuditView};
 use crate::changes::UserChanges;
+use crate::copies::{Copied, Copier, ViewCopy, ViewSource};
 use crate::deadlines::{DeadlineView, Deadlines};
 use crate::feed::Feed;
-use crate::file::{ViewFile, path};
-use crate::follower::{Standing, follow};
+use crate::file::ViewFile;
+use crate::follower::{Follower, Standing};
 use crate::invitations::{InvitationView, Invitations};
 use crate::involvements::{InvolvementView, Involvements};
 use crate::mails::{MailView, Mails};
-use crate::reading::Reading;
+use crate::reading::{ReadError, Reading};
+use crate::rebuild::{Rebuild, RebuildProgress, Rebuilder, Rebuilds};
 use crate::snapshots::{self, KeptSnapshots, MakeSnapshot};
 use crate::supervisors::{SupervisorView, Supervisors};
 use crate::users::accesses::Accesses;
@@ -91,6 +94,8 @@ pub struct ViewStatus {
     pub state: ViewState,
     /// Why it stopped, or why it waits for the log.
     pub error: Option<String>,
+    /// How far it is made anew, where it is.
+    pub rebuild: Option<RebuildProgress>,
 }
 
 /// All views of a process. Dropping the last copy ends their followers; [`Views::shutdown`] waits for them.
@@ -125,6 +130,8 @@ struct Followed {
     built_at: u64,
     standing: watch::Receiver<Standing>,
     reading: Arc<Reading>,
+    rebuilder: Arc<dyn Rebuilds>,
+    copier: Arc<dyn Copied>,
 }
 
 /// What opening the views one by one gathers.
@@ -134,6 +141,8 @@ struct Opening {
     head: u64,
     feed: Arc<Feed>,
     end: watch::Sender<bool>,
+    turn: Arc<Semaphore>,
+    source: Option<Arc<dyn ViewSource>>,
     followed: Vec<Followed>,
     followers: Vec<JoinHandle<()>>,
 }
@@ -146,6 +155,18 @@ impl Views {
     /// # Errors
     /// The folder is in use or cannot be written, or the log cannot be read.
     pub async fn start(log: Log, data_dir: &Path) -> Result<Self, ViewError> {
+        Self::start_from(log, data_dir, None).await
+    }
+
+    /// Likewise; a view that would have to be built is taken from there, if it can be.
+    ///
+    /// # Errors
+    /// The folder is in use or cannot be written, or the log cannot be read.
+    pub async fn start_from(
+        log: Log,
+        data_dir: &Path,
+        source: Option<Arc<dyn ViewSource>>,
+    ) -> Result<Self, ViewError> {
         let folder = data_dir.join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(ViewError::Folder)?;
         let lock = lock(&folder)?;
@@ -153,6 +174,8 @@ impl Views {
         let mut opening = Opening {
             feed: Arc::new(Feed::new(log.clone())),
             end: watch::Sender::new(false),
+            turn: Arc::new(Semaphore::new(1)),
+            source,
             followed: Vec::new(),
             followers: Vec::new(),
             log,
@@ -192,16 +215,17 @@ impl Views {
             view.reading.want(head);
             let mut standing = view.standing.clone();
             loop {
-                let (position, stopped) = {
+                let (position, readable, stopped) = {
                     let now = standing.borrow_and_update();
-                    (now.position, now.stopped.is_some())
+                    (now.position, now.readable, now.stopped.is_some())
                 };
                 progress(&Progress {
                     view: view.name,
                     position,
                     head,
                 });
-                if position >= head || stopped || standing.changed().await.is_err() {
+                let there = position >= head && readable;
+                if there || stopped || standing.changed().await.is_err() {
                     break;
                 }
             }
@@ -279,12 +303,36 @@ impl Views {
             make,
             end.subscribe(),
         );
-        let mut followers = self
-            .0
-            .followers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        followers.push(tokio::spawn(following));
+        self.also(tokio::spawn(following));
+    }
+
+    /// Begins to make a view anew beside the live one; answers where to see how far that is, or nothing where there is no view
+    /// of the name. It goes on though nobody looks, once it has its turn.
+    #[must_use]
+    pub fn rebuild(&self, name: &str, how: Rebuild) -> Option<watch::Receiver<RebuildProgress>> {
+        let view = self.0.followed.iter().find(|view| view.name == name)?;
+        let (work, progress) = Arc::clone(&view.rebuilder).begin(how);
+        self.also(tokio::spawn(work));
+        Some(progress)
+    }
+
+    /// A consistent copy of a view, for another process of the log; nothing where there is no view of the name.
+    ///
+    /// # Errors
+    /// The view has stopped, or its file cannot be copied.
+    pub async fn copy(&self, name: &str) -> Result<Option<ViewCopy>, ReadError> {
+        match self.0.followed.iter().find(|view| view.name == name) {
+            Some(view) => view.copier.copy().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for work of its own when it shuts down.
+    fn also(&self, work: JoinHandle<()>) {
+        let followers = &self.0.followers;
+        let mut followers = followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(|work| !work.is_finished());
+        followers.push(work);
     }
 
     /// What happens to the users of an account, or of all accounts, behind a position.
@@ -333,7 +381,7 @@ impl Followed {
         let standing = self.standing.borrow().clone();
         let state = if standing.stopped.is_some() {
             ViewState::Stopped
-        } else if standing.position < self.built_at {
+        } else if standing.position < self.built_at || !standing.readable {
             ViewState::Building
         } else {
             ViewState::Following
@@ -348,41 +396,54 @@ impl Followed {
                 .stopped
                 .or(standing.waiting)
                 .map(|reason| reason.to_string()),
+            rebuild: self.rebuilder.under_way(),
         }
     }
 }
 
 impl Opening {
     async fn open<V: View>(&mut self) -> Result<Arc<Reading>, ViewError> {
-        let file = ViewFile::open::<V>(&self.folder, &self.log, self.head).await?;
+        let source = self.source.as_deref();
+        let file = ViewFile::open::<V>(&self.folder, &self.log, self.head, source).await?;
         let (sender, standing) = watch::channel(Standing {
             position: file.position(),
+            readable: file.is_indexed::<V>(),
             ..Standing::default()
         });
         let (want, wanted) = watch::channel(file.position());
-        let reading = Reading::new(
-            V::NAME,
-            self.log.clone(),
-            standing.clone(),
-            want,
-            path::<V>(&self.folder),
-        );
+        let (hand_over, handovers) = mpsc::channel(1);
+        let reading = Reading::new(V::NAME, self.log.clone(), standing.clone(), want, &file);
         self.followed.push(Followed {
             name: V::NAME,
             version: V::VERSION,
             built_at: self.head,
-            standing,
+            standing: standing.clone(),
             reading: Arc::clone(&reading),
+            rebuilder: Arc::new(Rebuilder::<V> {
+                log: self.log.clone(),
+                feed: Arc::clone(&self.feed),
+                folder: self.folder.clone(),
+                reading: Arc::clone(&reading),
+                standing,
+                handovers: hand_over,
+                end: self.end.subscribe(),
+                turn: Arc::clone(&self.turn),
+                under_way: Mutex::default(),
+                view: PhantomData,
+            }),
+            copier: Arc::new(Copier::<V>::new(self.folder.clone(), Arc::clone(&reading))),
         });
-        let follower = follow::<V>(
-            file,
-            Arc::clone(&self.feed),
-            sender,
+        let follower = Follower {
+            feed: Arc::clone(&self.feed),
+            standing: sender,
             wanted,
-            self.end.subscribe(),
-            self.head,
-        );
-        self.followers.push(tokio::spawn(follower));
+            end: self.end.subscribe(),
+            built_at: self.head,
+            reading: Arc::clone(&reading),
+            handovers,
+        };
+        self.followers
+            .push(tokio::spawn(follower.follow::<V>(file)));
         Ok(reading)
     }
 }

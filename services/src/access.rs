@@ -125,6 +125,8 @@ access! {
     }
     OperationsService {
         ListProjections: [Operator],
+        RebuildProjection: [Operator],
+        CopyProjection: [Operator],
         GetLogStatus: [Operator],
         ListDeadLetters: [Operator],
         RetryDeadLetter: [Operator],

@@ -17,6 +17,7 @@ use url::Url;
 use crate::cli::Problem;
 use crate::mail::MailOptions;
 use crate::passwords::Cost;
+use crate::server::ViewsFrom;
 
 /// Where the service is looked for when nothing else is said.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7657";
@@ -106,8 +107,21 @@ pub struct ServeFlags {
     #[arg(long, env = "ROLLBOOK_ALLOW_PLAINTEXT", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     allow_plaintext: Option<bool>,
+    /// Running process on the same database that views are taken from at the first start, instead of folding them from the
+    /// whole log
+    #[arg(long, value_name = "URL", env = "ROLLBOOK_VIEWS_FROM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    views_from: Option<Url>,
+    /// File with an operator's token for that process; the token itself may come in `ROLLBOOK_VIEWS_TOKEN`
+    #[arg(long, value_name = "FILE", env = "ROLLBOOK_VIEWS_TOKEN_FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    views_token_file: Option<PathBuf>,
+    /// PEM file with the certificate that that process is trusted by
+    #[arg(long, value_name = "FILE", env = "ROLLBOOK_VIEWS_CA_FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    views_ca_file: Option<PathBuf>,
     /// Mail server that links are sent through, as `smtps://USER@HOST` or `smtp://USER@HOST` (with STARTTLS, or in plain text on
-    /// this machine); without it whoever asks for a link is told it
+    /// this machine unless a CA file is given); without it whoever asks for a link is told it
     #[arg(long, value_name = "URL", env = "ROLLBOOK_SMTP_URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     smtp_url: Option<Url>,
@@ -214,6 +228,10 @@ pub struct Settings {
     /// Whether plain text may leave the machine.
     #[serde(default)]
     pub allow_plaintext: bool,
+    views_from: Option<Url>,
+    views_token: Option<String>,
+    views_token_file: Option<PathBuf>,
+    views_ca_file: Option<PathBuf>,
     smtp_url: Option<Url>,
     smtp_password: Option<String>,
     smtp_password_file: Option<PathBuf>,
@@ -266,6 +284,7 @@ impl Settings {
                 "master_key",
                 "database_password",
                 "smtp_password",
+                "views_token",
             ]))
             .merge(Serialized::defaults(flags))
             .extract_lossy()
@@ -311,6 +330,31 @@ impl Settings {
             .iter()
             .map(|path| read_text(path))
             .collect()
+    }
+
+    /// Where views are taken from, where they are.
+    pub fn views_from(&self) -> Result<Option<ViewsFrom>, Problem> {
+        let Some(server) = self.views_from.clone() else {
+            return Ok(None);
+        };
+        if self.database_url.is_none() {
+            return Err(Problem::Usage(
+                "--views-from needs --database-url: an embedded log has one process".to_owned(),
+            ));
+        }
+        let token = match &self.views_token_file {
+            Some(path) => Some(read_text(path)?),
+            None => self.views_token.clone(),
+        };
+        let token = token.ok_or_else(|| {
+            let missing = "--views-from needs --views-token-file, with the token of an operator";
+            Problem::Usage(missing.to_owned())
+        })?;
+        Ok(Some(ViewsFrom {
+            server,
+            token,
+            ca_pem: self.views_ca_file.as_deref().map(read_bytes).transpose()?,
+        }))
     }
 
     /// How mail is sent, where it is.
@@ -484,6 +528,30 @@ mod tests {
             url,
             "postgres://rollbook:s3cret%20with%20%2F%20and%20%40@db.example/rollbook?sslmode=require"
         );
+    }
+
+    #[test]
+    fn views_come_from_a_process_on_the_same_database_with_a_token() {
+        let token = file("head.body.signature\n");
+        let flags = |database: bool, token_file: Option<PathBuf>| ServeFlags {
+            views_from: Some("https://one.example:7657".parse().unwrap()),
+            views_token_file: token_file,
+            store: StoreFlags {
+                database_url: database.then(|| "postgres://rollbook@db/rollbook".to_owned()),
+                ..StoreFlags::default()
+            },
+            ..ServeFlags::default()
+        };
+        let read = |flags: &ServeFlags| Settings::read(flags).unwrap().views_from();
+        let from = read(&flags(true, Some(token.path().to_owned())));
+        assert_eq!(from.unwrap().unwrap().token, "head.body.signature");
+        for incomplete in [
+            flags(false, Some(token.path().to_owned())),
+            flags(true, None),
+        ] {
+            assert!(matches!(read(&incomplete), Err(Problem::Usage(_))));
+        }
+        assert!(read(&ServeFlags::default()).unwrap().is_none());
     }
 
     #[test]

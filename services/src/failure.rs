@@ -273,6 +273,14 @@ impl From<ReadError> for Failure {
                 )
                 .with("view", view)
             }
+            ReadError::NotCopied { view, source } => {
+                tracing::error!(view, cause = chain(&source), "a view cannot be copied");
+                Self::new(
+                    ErrorReason::ViewStopped,
+                    format!("the view `{view}` cannot be copied"),
+                )
+                .with("view", view)
+            }
         }
     }
 }
@@ -322,6 +330,7 @@ const fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::UserNotFound
         | ErrorReason::InvitationNotFound
         | ErrorReason::CompanyNotFound
+        | ErrorReason::ProjectionNotFound
         | ErrorReason::EventNotFound => Code::NotFound,
         _ => Code::FailedPrecondition,
     }

@@ -16,7 +16,7 @@ pub(crate) use templates::{Subject, Templates, Words};
 /// How mail is sent.
 #[derive(Clone)]
 pub struct MailOptions {
-    /// The server: `smtps://` with TLS from the start; `smtp://` with STARTTLS, or in plain text on this machine.
+    /// The server: `smtps://` with TLS from the start; `smtp://` with STARTTLS, or in plain text on this machine unless a CA is named.
     pub server: Url,
     /// The password for the user whom the server's URL names.
     pub password: Option<String>,

@@ -11,6 +11,8 @@ mod routing;
 mod streaming;
 mod users;
 
+pub(crate) use operations::sealed_as;
+
 use std::sync::Arc;
 
 use prost::Message;
@@ -251,7 +253,9 @@ impl Directory {
         };
         let now = self.executor().clock.now();
         let mut answer = user_from_state(&account, &user, outcome.revision, now);
-        if let Some(person) = user.person()
+        // Whoever was just created never signed in.
+        if outcome.revision > 1
+            && let Some(person) = user.person()
             && let Some(FoundUser::Present(row)) =
                 self.views().users().get(person.account_id(), person.id())?
         {

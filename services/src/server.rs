@@ -2,6 +2,7 @@
 
 mod health;
 mod keys;
+mod views_from;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use crate::passwords::{Cost, Hasher};
 use crate::work::Work;
 
 pub use keys::token_key_pem;
+pub use views_from::ViewsFrom;
 
 /// Where the log lives.
 #[derive(Clone, Debug)]
@@ -72,6 +74,8 @@ pub struct Options {
     pub allow_plaintext: bool,
     /// How mail is sent; none: who asks for a link is told its token instead.
     pub mail: Option<MailOptions>,
+    /// Where views are taken from that would have to be built.
+    pub views_from: Option<ViewsFrom>,
     /// What a password's hash costs.
     pub hash_cost: Cost,
     /// The time that rules judge by.
@@ -128,6 +132,9 @@ pub enum StartError {
     /// The certificate or its key is unusable.
     #[error("the TLS certificate or key is unusable")]
     Tls(#[source] tonic::transport::Error),
+    /// Views cannot be taken from elsewhere as it is configured.
+    #[error("views cannot be taken from a running process")]
+    ViewsFrom(#[from] views_from::ViewsFromError),
     /// Mail cannot be sent as it is configured.
     #[error("mail cannot be sent")]
     Mail(#[from] MailError),
@@ -218,7 +225,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let mailer = options.mail.as_ref().map(Mailer::new).transpose()?;
     let log = open_log(&options).await?;
     let verifier = Verifier::new(&keys::token_keys(&options)?, options.clock.clone())?;
-    let views = Views::start(log.clone(), &options.data_dir).await?;
+    let source = views_from::source(options.views_from.as_ref(), &log)?;
+    let views = Views::start_from(log.clone(), &options.data_dir, source).await?;
     let listener = TcpListener::bind(options.listen).await;
     let listener = listener.map_err(|source| StartError::Listen {
         address: options.listen,

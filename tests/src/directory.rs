@@ -14,7 +14,7 @@ use rollbook_proto::v1 as pb;
 use rollbook_services::caller::{Minter, Role, generate_key_pem};
 use rollbook_services::mail::MailOptions;
 use rollbook_services::passwords::Cost;
-use rollbook_services::server::{self, Options, Running, Store};
+use rollbook_services::server::{self, Options, Running, Store, ViewsFrom};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
@@ -174,6 +174,25 @@ impl Directory {
         .await
     }
 
+    /// Starts another process on the same database, which takes its views from a running one with this token.
+    pub async fn process_from(&self, from: &Process, token: String) -> Process {
+        let views_from = ViewsFrom {
+            server: format!("http://{}", from.address()).parse().unwrap(),
+            token,
+            ca_pem: None,
+        };
+        serve_at(
+            tempfile::tempdir().unwrap(),
+            self.database.as_ref(),
+            &self.keys,
+            &self.clock,
+            Cost::default(),
+            self.mail.clone(),
+            Some(views_from),
+        )
+        .await
+    }
+
     /// Stops the process and starts one again, with the data directory it had or with an empty one.
     #[must_use]
     pub async fn restarted(self, views: Views) -> Self {
@@ -210,6 +229,7 @@ impl Directory {
             &self.clock,
             cost,
             self.mail.clone(),
+            None,
         )
         .await;
         Self { process, ..self }
@@ -364,7 +384,7 @@ async fn serve(
     clock: &Clock,
     mail: Option<MailOptions>,
 ) -> Process {
-    serve_at(data_dir, database, keys, clock, Cost::default(), mail).await
+    serve_at(data_dir, database, keys, clock, Cost::default(), mail, None).await
 }
 
 async fn serve_at(
@@ -374,6 +394,7 @@ async fn serve_at(
     clock: &Clock,
     hash_cost: Cost,
     mail: Option<MailOptions>,
+    views_from: Option<ViewsFrom>,
 ) -> Process {
     let running = server::start(Options {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -389,6 +410,7 @@ async fn serve_at(
         allow_plaintext: false,
         mail,
         hash_cost,
+        views_from,
         clock: clock.clone(),
     })
     .await

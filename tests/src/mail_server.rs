@@ -13,11 +13,28 @@ use tokio::process::{Child, Command};
 /// How long mail may take, or the server to start.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// What a protected server is logged in to with.
+const LOGIN: &str = "rollbook";
+const PASSWORD: &str = "qpwmail pewter button 9";
+
+/// How a mail server protects what is said to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Not at all.
+    Plaintext,
+    /// With TLS from the first word on, and a password.
+    Tls,
+    /// With TLS once it was greeted, and a password.
+    StartTls,
+}
+
 /// A mail server.
 pub struct MailServer {
     folder: TempDir,
     port: u16,
     serving: Option<Child>,
+    protection: Protection,
+    ca_pem: Option<Vec<u8>>,
 }
 
 /// A mail as it arrived.
@@ -49,10 +66,31 @@ impl Arrived {
 impl MailServer {
     /// Starts one.
     pub async fn start() -> Self {
+        Self::start_with(Protection::Plaintext).await
+    }
+
+    /// Starts one that is protected so.
+    pub async fn start_with(protection: Protection) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ca_pem = (protection != Protection::Plaintext).then(|| {
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            let certificate = made.cert.pem();
+            fs::write(folder.path().join("certificate.pem"), &certificate).unwrap();
+            let key = made.signing_key.serialize_pem();
+            fs::write(folder.path().join("key.pem"), key).unwrap();
+            let login = format!("{LOGIN} {PASSWORD}\n");
+            fs::write(folder.path().join("login"), login).unwrap();
+            if protection == Protection::Tls {
+                fs::write(folder.path().join("tls-from-the-start"), "").unwrap();
+            }
+            certificate.into_bytes()
+        });
         let mut server = Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder,
             port: 0,
             serving: None,
+            protection,
+            ca_pem,
         };
         server.resume().await;
         server
@@ -89,10 +127,16 @@ impl MailServer {
     /// How a service sends its mail here.
     #[must_use]
     pub fn options(&self) -> MailOptions {
+        let port = self.port;
+        let (server, password) = match self.protection {
+            Protection::Plaintext => (format!("smtp://127.0.0.1:{port}"), None),
+            Protection::Tls => (format!("smtps://{LOGIN}@localhost:{port}"), Some(PASSWORD)),
+            Protection::StartTls => (format!("smtp://{LOGIN}@localhost:{port}"), Some(PASSWORD)),
+        };
         MailOptions {
-            server: format!("smtp://127.0.0.1:{}", self.port).parse().unwrap(),
-            password: None,
-            ca_pem: None,
+            server: server.parse().unwrap(),
+            password: password.map(str::to_owned),
+            ca_pem: self.ca_pem.clone(),
             allow_plaintext: false,
             from: "Rollbook <noreply@rollbook.example>".to_owned(),
             link_base: "https://portal.example/".parse().unwrap(),
@@ -122,6 +166,21 @@ impl MailServer {
         // A line that is being written has no end yet.
         let complete = mails.rsplit_once('\n').map_or("", |(complete, _)| complete);
         complete.lines().map(arrived).collect()
+    }
+
+    /// Waits for the mail that was sent to an address after so many others, and answers it.
+    pub async fn mail_to(&self, address: &str, after: usize) -> Arrived {
+        let mail = async {
+            loop {
+                let mut mails = self.mails().into_iter().filter(|mail| mail.to == address);
+                if let Some(mail) = mails.nth(after) {
+                    return mail;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let arrived = tokio::time::timeout(PATIENCE, mail).await;
+        arrived.unwrap_or_else(|_| panic!("no mail {after} to {address}: {:?}", self.mails()))
     }
 
     /// Waits until there is a mail to each of these, and answers them all.

@@ -140,9 +140,10 @@ impl Installation {
         started(command).await
     }
 
-    /// Starts a process that writes all it logs, down to the finest level, into a file, and waits until it serves.
-    pub async fn serve_logging(&self, log: &Path) -> Program {
+    /// The same, and it writes all it logs, down to the finest level, into a file.
+    pub async fn serve_logging(&self, log: &Path, environment: &[(&str, &Path)]) -> Program {
         let mut command = self.serving(self.application_url(), "trace");
+        command.envs(environment.iter().copied());
         command.stderr(std::fs::File::create(log).unwrap());
         started(command).await
     }

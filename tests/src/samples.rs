@@ -976,6 +976,15 @@ impl World {
             }
             .encode_to_vec(),
             "ListProjections" => pb::ListProjectionsRequest {}.encode_to_vec(),
+            "RebuildProjection" => pb::RebuildProjectionRequest {
+                name: "mails".to_owned(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            "CopyProjection" => pb::CopyProjectionRequest {
+                name: "mails".to_owned(),
+            }
+            .encode_to_vec(),
             "GetLogStatus" => pb::GetLogStatusRequest {}.encode_to_vec(),
             "ListDeadLetters" => pb::ListDeadLettersRequest::default().encode_to_vec(),
             "RetryDeadLetter" => ask!(

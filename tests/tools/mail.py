@@ -5,9 +5,10 @@ import email
 import email.policy
 import json
 import pathlib
+import ssl
 import sys
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, AuthResult
 
 
 class Keeper:
@@ -50,9 +51,29 @@ class Keeper:
         return "250 OK"
 
 
+def protected(folder):
+    """How a server is made that is spoken to in TLS only, by who knows the login; plain where there is no certificate."""
+    if not (folder / "certificate.pem").exists():
+        return (lambda: SMTP(Keeper(folder))), None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    name, password = (folder / "login").read_text().strip().split(" ", 1)
+
+    def authenticate(server, session, envelope, mechanism, given):
+        return AuthResult(success=(given.login, given.password) == (name.encode(), password.encode()), handled=False)
+
+    from_the_start = (folder / "tls-from-the-start").exists()
+    keys = {"tls_context": context, "require_starttls": True}
+    if from_the_start:
+        keys = {"auth_require_tls": False}
+    make = lambda: SMTP(Keeper(folder), authenticator=authenticate, auth_required=True, **keys)
+    return make, context if from_the_start else None
+
+
 async def serve(folder, port):
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(Keeper(folder)), "127.0.0.1", port)
+    make, tls = protected(folder)
+    server = await loop.create_server(make, "127.0.0.1", port, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

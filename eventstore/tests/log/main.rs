@@ -9,6 +9,7 @@
 
 mod appends;
 mod claims;
+mod copies;
 mod crashes;
 mod erasure;
 mod framework;

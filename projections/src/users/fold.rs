@@ -13,8 +13,10 @@ use crate::text::sort_key;
 use crate::users::{numbers, routing};
 use crate::view::FoldError;
 
+/// `OR FAIL` here and below: where a fold fails its whole transaction is undone, so no statement needs a journal of its own to
+/// undo itself with, which would copy every page that it changes.
 const INSERT_USER: &str = "
-    INSERT INTO users (
+    INSERT OR FAIL INTO users (
         user_id, revision, position, created_at, modified_at, sessions_valid_from, account_id,
         signature, signature_folded, signature_key,
         first_name, first_name_key,
@@ -34,7 +36,7 @@ const INSERT_USER: &str = "
 
 /// An event that needs the user and changes nothing of it.
 const ADVANCE: &str = "
-    UPDATE users
+    UPDATE OR FAIL users
     SET revision = ?2, position = ?3
     WHERE user_id = ?1 AND NOT external";
 
@@ -44,7 +46,7 @@ macro_rules! change {
     ($columns:literal) => {
         concat!(
             "
-    UPDATE users
+    UPDATE OR FAIL users
     SET ",
             $columns,
             " revision = iif(external, revision, ?2), position = ?3, modified_at = ?4
@@ -112,17 +114,17 @@ const DELETE_COMPANIES: &str = "
     WHERE user_id = ?1";
 
 const SET_SUPERVISOR: &str = "
-    UPDATE user_companies
+    UPDATE OR FAIL user_companies
     SET supervisor = ?3
     WHERE user_id = ?1 AND company_id = ?2";
 
 const SET_SHOWN: &str = "
-    UPDATE user_companies
+    UPDATE OR FAIL user_companies
     SET show_as_addressee = ?3
     WHERE user_id = ?1 AND company_id = ?2";
 
 const SET_ALLEGIANCES: &str = "
-    UPDATE user_companies
+    UPDATE OR FAIL user_companies
     SET allegiances = ?3
     WHERE user_id = ?1 AND company_id = ?2";
 
@@ -138,7 +140,7 @@ const DELETE_USER: &str = "
 
 /// Signing in needs the user and changes nothing else of it.
 const SIGN_IN: &str = "
-    UPDATE users
+    UPDATE OR FAIL users
     SET last_signed_in_at = ?2
     WHERE user_id = ?1";
 

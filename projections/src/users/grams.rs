@@ -2,7 +2,8 @@
 //!
 //! * Two marks stand behind each text, so that every letter begins a run: what is shorter than three letters begins some run,
 //!   and an end is found as well as what stands inside.
-//! * It follows the rows of users by triggers, so no change of a row can forget it.
+//! * It follows the rows of users by triggers, so no change of a row can forget it. They note what is due, which is done in one
+//!   go before a fold is committed: FTS5 writes what it holds at every savepoint, and each statement with a trigger opens one.
 //! * What it finds may fit; whoever asks looks at the text itself.
 //! * It keeps no copy of the texts. What is taken out of it is gone from its pages at once: FTS5's own `secure-delete` sees to
 //!   that, which SQLite's does not reach. FTS5 marks an index that it deletes from so with version 5, by which its integrity
@@ -29,39 +30,69 @@ pub(super) const TABLES: &str = "
     INSERT INTO user_grams (user_grams, rank)
     VALUES ('secure-delete', 1);
 
+    CREATE TABLE user_grams_due (
+        number INTEGER PRIMARY KEY,
+        was_signature TEXT,
+        was_first_name TEXT,
+        was_last_name TEXT,
+        was_email TEXT,
+        signature TEXT,
+        first_name TEXT,
+        last_name TEXT,
+        email TEXT
+    ) STRICT;
+";
+
+/// Takes up the rows that are there, and from then on every change.
+pub(super) const INDEX: &str = "
+    INSERT INTO user_grams (rowid, signature, first_name, last_name, email)
+    SELECT number, runs(signature_key), runs(first_name_key), runs(last_name_key), runs(email_key)
+    FROM users
+    ORDER BY number;
+
     CREATE TRIGGER user_grams_put AFTER INSERT ON users
     BEGIN
-        INSERT INTO user_grams (rowid, signature, first_name, last_name, email)
-        VALUES (
-            new.number,
-            runs(new.signature_key), runs(new.first_name_key), runs(new.last_name_key), runs(new.email_key)
-        );
+        INSERT INTO user_grams_due (number, signature, first_name, last_name, email)
+        VALUES (new.number, new.signature_key, new.first_name_key, new.last_name_key, new.email_key);
     END;
 
     CREATE TRIGGER user_grams_removed AFTER DELETE ON users
     BEGIN
-        INSERT INTO user_grams (user_grams, rowid, signature, first_name, last_name, email)
-        VALUES (
-            'delete', old.number,
-            runs(old.signature_key), runs(old.first_name_key), runs(old.last_name_key), runs(old.email_key)
-        );
+        INSERT INTO user_grams_due (number, was_signature, was_first_name, was_last_name, was_email)
+        VALUES (old.number, old.signature_key, old.first_name_key, old.last_name_key, old.email_key)
+        ON CONFLICT (number) DO UPDATE
+        SET signature = NULL, first_name = NULL, last_name = NULL, email = NULL;
     END;
 
     CREATE TRIGGER user_grams_changed
     AFTER UPDATE OF signature_key, first_name_key, last_name_key, email_key ON users
     BEGIN
-        INSERT INTO user_grams (user_grams, rowid, signature, first_name, last_name, email)
-        VALUES (
-            'delete', old.number,
-            runs(old.signature_key), runs(old.first_name_key), runs(old.last_name_key), runs(old.email_key)
-        );
-        INSERT INTO user_grams (rowid, signature, first_name, last_name, email)
+        INSERT INTO user_grams_due
         VALUES (
             new.number,
-            runs(new.signature_key), runs(new.first_name_key), runs(new.last_name_key), runs(new.email_key)
-        );
+            old.signature_key, old.first_name_key, old.last_name_key, old.email_key,
+            new.signature_key, new.first_name_key, new.last_name_key, new.email_key
+        )
+        ON CONFLICT (number) DO UPDATE
+        SET signature = excluded.signature, first_name = excluded.first_name,
+            last_name = excluded.last_name, email = excluded.email;
     END;
 ";
+
+const TAKE_OUT: &str = "
+    INSERT INTO user_grams (user_grams, rowid, signature, first_name, last_name, email)
+    SELECT 'delete', number, runs(was_signature), runs(was_first_name), runs(was_last_name), runs(was_email)
+    FROM user_grams_due
+    WHERE was_signature IS NOT NULL";
+
+const PUT_IN: &str = "
+    INSERT INTO user_grams (rowid, signature, first_name, last_name, email)
+    SELECT number, runs(signature), runs(first_name), runs(last_name), runs(email)
+    FROM user_grams_due
+    WHERE signature IS NOT NULL";
+
+const DONE: &str = "
+    DELETE FROM user_grams_due";
 
 /// How long a run is.
 const RUN: usize = 3;
@@ -78,6 +109,14 @@ pub(crate) fn teach(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function("runs", 1, flags, |call| {
         Ok(runs_of(call.get_raw(0).as_str()?))
     })
+}
+
+/// Brings the index to where the rows are.
+pub(super) fn settle(tables: &Connection) -> rusqlite::Result<()> {
+    for step in [TAKE_OUT, PUT_IN, DONE] {
+        tables.prepare_cached(step)?.execute([])?;
+    }
+    Ok(())
 }
 
 /// The runs of a text, each once, with spaces between them.

@@ -31,12 +31,10 @@ const BITS: u32 = 40;
 const OPEN: &str = "
     INSERT INTO user_numbers (account_id, account, last, users)
     SELECT ?1, coalesce(max(account), 0) + 1, 0, 0
-    FROM user_numbers
-    WHERE true
-    ON CONFLICT (account_id) DO NOTHING";
+    FROM user_numbers";
 
 const NEXT: &str = "
-    UPDATE user_numbers
+    UPDATE OR FAIL user_numbers
     SET last = last + 1
     WHERE account_id = ?1
     RETURNING account, last";
@@ -77,9 +75,18 @@ impl Numbers {
 
 /// A number for a user who is added to an account; no other user ever gets it.
 pub(super) fn next(tables: &Connection, account_id: &str) -> rusqlite::Result<i64> {
+    if let Some(number) = take(tables, account_id)? {
+        return Ok(number);
+    }
     tables.prepare_cached(OPEN)?.execute([account_id])?;
-    tables.prepare_cached(NEXT)?.query_row([account_id], |row| {
+    take(tables, account_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+fn take(tables: &Connection, account_id: &str) -> rusqlite::Result<Option<i64>> {
+    let mut next = tables.prepare_cached(NEXT)?;
+    next.query_row([account_id], |row| {
         let (account, last): (i64, i64) = (row.get(0)?, row.get(1)?);
         Ok((account << BITS) | last)
     })
+    .optional()
 }

@@ -310,6 +310,7 @@ async fn r62_a_deletion_at_home_erases_the_row_in_every_account() {
     assert!(accesses(&views, |_| {}).await.is_empty());
     let ended = accesses(&views, |q| q.include_ended = true).await;
     assert_eq!(ended[0].status, AccessStatus::UserDeleted);
+    views.caught_up(|_| {}).await.unwrap();
     views.shutdown().await;
     assert_eq!(
         files_with(directory.dir.path(), "Berg"),

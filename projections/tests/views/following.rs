@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rollbook_aggregates::user::UserLocked;
 use rollbook_projections::{
-    FoundUser, Freshness, Progress, ReadError, ViewError, ViewState, Views,
+    FoundUser, Freshness, ListUsers, Progress, ReadError, ViewError, ViewState, Views,
 };
 use rusqlite::Connection;
 use serde_json::json;
@@ -163,6 +163,50 @@ async fn r56_no_read_shows_part_of_a_commit() {
     assert!(reader.await.unwrap() > 0);
 }
 
+/// Two thousand users in one commit of ten thousand events, while a reader lists all the while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r56_a_commit_of_ten_thousand_events_is_never_half_visible() {
+    const USERS: u64 = 2_000;
+    let mut directory = Directory::with_account().await;
+    let views = directory.views().await;
+    let reader = {
+        let views = views.clone();
+        tokio::spawn(async move {
+            let everybody = ListUsers {
+                total: true,
+                limit: 1,
+                ..ListUsers::of(acme())
+            };
+            let mut looks = 0;
+            loop {
+                let page = views.users().list(everybody.clone()).await.unwrap();
+                looks += 1;
+                match page.total {
+                    Some(0) => assert!(page.rows.is_empty()),
+                    Some(USERS) => return (looks, page.rows),
+                    half => panic!("{half:?} of {USERS} users are shown"),
+                }
+            }
+        })
+    };
+    let happening = |n| {
+        let events = vec![
+            person(n).into(),
+            roles(&["approver"]),
+            joins(vec![linked(1, n)]),
+            UserLocked {}.into(),
+            roles(&["clerk"]),
+        ];
+        to_user(user_id(n), events)
+    };
+    let position = directory
+        .commit(&acme(), (1..=USERS).map(happening).collect())
+        .await;
+    assert_eq!(position, 5 + 5 * USERS);
+    let (looks, rows) = reader.await.unwrap();
+    assert!(looks > 0 && rows[0].roles == ["clerk"] && rows[0].facets.locked);
+}
+
 #[tokio::test]
 async fn an_event_that_cannot_be_read_stops_the_views_that_need_it_and_no_other() {
     let mut directory = Directory::with_account().await;
@@ -240,6 +284,63 @@ async fn an_event_that_cannot_be_read_stops_the_views_that_need_it_and_no_other(
     );
     // Whoever waits for all views to be there does not wait for one that never will be.
     assert_eq!(views.caught_up(|_| {}).await.unwrap(), 10);
+}
+
+/// What no program could read yesterday, today's can: here the log is changed instead of the program.
+#[tokio::test]
+async fn a_view_that_stopped_goes_on_where_it_stood_once_its_event_can_be_read() {
+    let mut directory = Directory::with_account().await;
+    for n in 1..=3 {
+        let created = vec![to_user(user_id(n), vec![person(n).into()])];
+        directory.commit(&acme(), created).await;
+    }
+    let views = directory.views().await;
+    views.caught_up(|_| {}).await.unwrap();
+    let cloned = Happening::raw(user_id(2), "UserCloned", json!({ "UserCloned": {} }));
+    let poisoned = directory.commit(&acme(), vec![cloned]).await;
+    let after = directory
+        .commit(&acme(), vec![to_user(user_id(4), vec![person(4).into()])])
+        .await;
+    until("the users stop", || {
+        state(&views, "users") == ViewState::Stopped
+    })
+    .await;
+    // As no event ever would: what is made again from the beginning does not have it.
+    Connection::open(file_of(directory.dir.path(), "users"))
+        .unwrap()
+        .execute("UPDATE users SET phone = 'kept'", [])
+        .unwrap();
+    views.shutdown().await;
+    drop(views);
+    let directory = directory
+        .reopen(|dir| {
+            let log = Connection::open(dir.join("log.sqlite")).unwrap();
+            let guards: Vec<String> = log
+                .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+                .unwrap()
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            for guard in guards {
+                log.execute_batch(&format!("DROP TRIGGER {guard}")).unwrap();
+            }
+            let mended = log.execute(
+                "UPDATE events SET event_type = 'UserLocked', payload = '{\"UserLocked\":{}}' WHERE position = ?1",
+                [poisoned],
+            );
+            assert_eq!(mended.unwrap(), 1);
+        })
+        .await;
+    let views = directory.views().await;
+    let fresh = views.users().fresh(Freshness::Latest, None).await;
+    assert_eq!(fresh.unwrap(), after);
+    assert!(user(&views, 2).await.unwrap().facets.locked);
+    assert_eq!(
+        user(&views, 1).await.unwrap().phone.as_deref(),
+        Some("kept")
+    );
+    assert!(user(&views, 4).await.is_some());
 }
 
 #[tokio::test]

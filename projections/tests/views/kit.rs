@@ -462,10 +462,10 @@ pub fn dump(data_dir: &Path) -> BTreeMap<String, Vec<Vec<Value>>> {
                 .unwrap()
                 .collect::<Result<_, _>>()
                 .unwrap();
-            tables.insert(
-                format!("{}.{name}", file.file_name().unwrap().to_str().unwrap()),
-                rows,
-            );
+            // Whichever file of the view it is.
+            let view = file.file_name().unwrap().to_str().unwrap();
+            let view = view.split('.').next().unwrap();
+            tables.insert(format!("{view}.{name}"), rows);
         }
     }
     tables

@@ -9,7 +9,7 @@ use rollbook_projections::{CompanyFilter, Freshness, ListUsers, UserRow, UserSor
 
 use crate::kit::*;
 
-const SORTS: [UserSort; 11] = [
+pub const SORTS: [UserSort; 11] = [
     UserSort::LastSignedInAt,
     UserSort::Signature,
     UserSort::UserName,
@@ -93,7 +93,7 @@ async fn crowd() -> (Directory, Views) {
 }
 
 /// All rows of a list, read page by page.
-async fn pages(views: &Views, query: &ListUsers) -> Vec<UserRow> {
+pub async fn pages(views: &Views, query: &ListUsers) -> Vec<UserRow> {
     let mut query = query.clone();
     let mut all = Vec::new();
     loop {
@@ -109,12 +109,12 @@ async fn pages(views: &Views, query: &ListUsers) -> Vec<UserRow> {
     }
 }
 
-fn ids(rows: &[UserRow]) -> Vec<UserId> {
+pub fn ids(rows: &[UserRow]) -> Vec<UserId> {
     rows.iter().map(|row| row.user_id).collect()
 }
 
 /// The text or number by which a row is sorted, made here by other means than in the view.
-fn key(row: &UserRow, sort: UserSort) -> (String, i64) {
+pub fn key(row: &UserRow, sort: UserSort) -> (String, i64) {
     let bare = |text: &str| {
         let replaced = text
             .to_lowercase()
@@ -252,7 +252,8 @@ async fn r50_filters_combine_and_the_total_counts_what_matches() {
     );
 }
 
-fn matches(row: &UserRow, query: &ListUsers) -> bool {
+/// Whether the filters of a list let a row through.
+pub fn matches(row: &UserRow, query: &ListUsers) -> bool {
     let company = match query.company {
         CompanyFilter::Any => true,
         CompanyFilter::In(company) => row.companies.iter().any(|link| link.company_id == company),

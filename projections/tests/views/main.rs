@@ -4,8 +4,11 @@
 
 mod accesses;
 mod accounts;
+mod anew;
 mod audit;
+mod copies;
 mod deadlines;
+mod everything;
 mod following;
 mod invitations;
 mod involvements;

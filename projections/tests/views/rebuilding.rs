@@ -248,6 +248,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut story = Story::new().await;
+            let any = steps.len();
             for step in steps {
                 story.take(step).await;
             }
@@ -258,6 +259,10 @@ proptest! {
             }
             let all = story.views.users().list(ListUsers { total: true, ..ListUsers::of(acme()) }).await.unwrap();
             assert_eq!(all.total, Some(story.present.len() as u64));
+            let views = story.views.status();
+            for view in ["users", views[any % views.len()].name] {
+                crate::anew::rebuilt_equal(&story.views, view).await;
+            }
             story.views.shutdown().await;
             let elsewhere = tempfile::tempdir().unwrap();
             let rebuilt = story.directory.views_in(elsewhere.path()).await;

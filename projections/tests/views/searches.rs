@@ -36,7 +36,7 @@ const LAST_NAMES: [&str; 8] = [
 ];
 
 /// What a text is compared by, for the letters that occur here.
-fn bare(text: &str) -> String {
+pub fn bare(text: &str) -> String {
     let replaced = text.to_lowercase().replace(['å', 'ä'], "a");
     [
         ("ö", "o"),
@@ -111,7 +111,7 @@ async fn crowd() -> (Directory, Views) {
     (directory, views)
 }
 
-async fn everybody(views: &Views) -> Vec<UserRow> {
+pub async fn everybody(views: &Views) -> Vec<UserRow> {
     let all = ListUsers {
         limit: 1000,
         sort: UserSort::CreatedAt,
@@ -150,7 +150,7 @@ fn is_called(pattern: &str, row: &UserRow) -> bool {
 
 /// A search as it is typed.
 #[derive(Clone, Debug, Default)]
-struct Typed {
+pub struct Typed {
     signature: Option<String>,
     first_name: Option<String>,
     last_name: Option<String>,
@@ -160,7 +160,7 @@ struct Typed {
 }
 
 impl Typed {
-    fn search(&self) -> UserSearch {
+    pub fn search(&self) -> UserSearch {
         let pattern = |text: &Option<String>| {
             let parsed = text.as_deref().map(Pattern::parse);
             parsed.map(Result::unwrap)
@@ -175,7 +175,7 @@ impl Typed {
         }
     }
 
-    fn finds(&self, row: &UserRow, all: &[UserRow], company: CompanyFilter) -> bool {
+    pub fn finds(&self, row: &UserRow, all: &[UserRow], company: CompanyFilter) -> bool {
         let is = |pattern: &Option<String>, text: &str| {
             pattern.as_deref().is_none_or(|pattern| fits(pattern, text))
         };
@@ -375,7 +375,7 @@ fn pattern() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat())
 }
 
-fn typed() -> impl Strategy<Value = Typed> {
+pub fn typed() -> impl Strategy<Value = Typed> {
     let maybe = || prop::option::weighted(0.35, pattern());
     (maybe(), maybe(), maybe(), maybe(), maybe()).prop_map(
         |(signature, first_name, last_name, email, supervisor)| Typed {

@@ -9,6 +9,7 @@ mod import;
 mod load;
 mod long_lives;
 mod ours;
+mod passwords;
 mod postgres;
 mod report;
 mod scratch;
@@ -34,6 +35,8 @@ enum BenchCommand {
     Import(import::ImportFlags),
     /// Loading a user with a great many events, by a process that never commanded it
     LongLives(long_lives::LongLivesFlags),
+    /// What hashing costs everybody else, and whether unknown users are answered otherwise than wrong passwords
+    Passwords(passwords::PasswordsFlags),
     /// How long it takes until watchers are told that sessions ended
     Watch(watch::WatchFlags),
     /// How long it takes to give 10,000 users another supervisor in one commit
@@ -46,6 +49,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Problem> {
         Some(BenchCommand::Commands(flags)) => commands::run(flags).await,
         Some(BenchCommand::Import(flags)) => import::run(flags).await,
         Some(BenchCommand::LongLives(flags)) => long_lives::run(flags).await,
+        Some(BenchCommand::Passwords(flags)) => passwords::run(flags).await,
         Some(BenchCommand::Watch(flags)) => watch::run(flags).await,
         Some(BenchCommand::Supervisors(flags)) => supervisors::run(flags).await,
         None => commands::run(args.commands).await,

@@ -254,6 +254,16 @@ impl Client {
     pub fn operations(&self) -> OperationsServiceClient<Authorised> {
         OperationsServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
+
+    /// Calls of the operations service that may take as long as they will.
+    #[must_use]
+    pub fn operations_without_deadline(&self) -> OperationsServiceClient<Authorised> {
+        let bearer = Bearer {
+            deadline: None,
+            ..self.bearer.clone()
+        };
+        OperationsServiceClient::with_interceptor(self.channel.clone(), bearer)
+    }
 }
 
 /// A page of 1,000 accounts with their catalogues is large.

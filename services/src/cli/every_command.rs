@@ -40,6 +40,7 @@ impl Office {
             allow_plaintext: false,
             mail: None,
             hash_cost: crate::passwords::Cost::default(),
+            views_from: None,
             clock: Clock::system(),
         };
         let office = Self {
@@ -484,7 +485,7 @@ async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_l
         )
         .await;
     office
-        .all("operator", "operations projections\noperations log --json\noperations dead-letters\noperations dead-letters --json")
+        .all("operator", "operations projections\noperations projections --json\noperations rebuild users --compare\noperations rebuild audit --json\noperations rebuild mails --validate-only\noperations log --json\noperations dead-letters\noperations dead-letters --json")
         .await;
     let retry = "operations retry-dead-letter 0190a1b2-0000-7000-8000-000000000001";
     let retried = office.types("operator", retry).await.unwrap_err();

@@ -1,5 +1,7 @@
 //! `rollbook operations`: how the log, the views and the mail are.
 
+mod rebuild;
+
 use clap::{Args, Subcommand};
 use rollbook_proto::v1::{
     DeadLetter, GetLogStatusRequest, GetLogStatusResponse, ListDeadLettersRequest,
@@ -28,6 +30,8 @@ pub struct OperationsArgs {
 enum OperationsCommand {
     /// List the views of the process that answers
     Projections,
+    /// Make a view anew from the log while the live one serves
+    Rebuild(rebuild::Rebuild),
     /// Show how the log is
     Log,
     /// List the mail that could not be sent
@@ -56,6 +60,7 @@ pub async fn run(args: OperationsArgs) -> Result<(), Problem> {
                 .into_inner();
             client.output.show(&answer, || log(&answer))
         }
+        OperationsCommand::Rebuild(rebuild) => rebuild.run(&client).await,
         OperationsCommand::DeadLetters(list) => list.run(&client).await,
         OperationsCommand::RetryDeadLetter(retry) => retry.run(&client).await,
     }
@@ -153,6 +158,10 @@ fn projections(answer: &ListProjectionsResponse) -> String {
             ProjectionState::Unspecified
             | ProjectionState::Building
             | ProjectionState::Following => state,
+        };
+        let state = match &view.rebuild {
+            Some(made) => format!("{state}, made anew: {}", rebuild::phase(made)),
+            None => state,
         };
         table.add_row([
             view.name.clone(),

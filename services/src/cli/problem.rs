@@ -224,7 +224,7 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::RequestIdReused => {
             Some("leave --request-id out, or repeat exactly the command it was used for")
         }
-        R::ViewLagging | R::ViewStopped => {
+        R::ViewLagging | R::ViewStopped | R::ProjectionNotFound => {
             Some("`rollbook operations projections` tells how the views are")
         }
         R::LogUnavailable | R::LogCorrupt | R::TreeLagging => {

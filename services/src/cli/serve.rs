@@ -93,6 +93,7 @@ fn options(settings: &Settings) -> Result<Options, Problem> {
         tls,
         allow_plaintext: settings.allow_plaintext,
         mail: settings.mail()?,
+        views_from: settings.views_from()?,
         hash_cost: settings.hash_cost(),
         clock: Clock::system(),
     })

@@ -81,6 +81,7 @@ fn options(listen: SocketAddr, data_dir: PathBuf) -> Options {
         allow_plaintext: false,
         mail: None,
         hash_cost: crate::passwords::Cost::default(),
+        views_from: None,
         clock: Clock::system(),
     }
 }

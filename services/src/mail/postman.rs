@@ -69,7 +69,8 @@ impl Postman {
         let host = url.host_str().ok_or(MailError::Server)?;
         let (tls, port) = match url.scheme() {
             "smtps" => (Tls::Wrapper(parameters(options, host)?), 465),
-            "smtp" if is_loopback(host) => (Tls::None, 25),
+            // Who names whom to trust means TLS, wherever the server is.
+            "smtp" if is_loopback(host) && options.ca_pem.is_none() => (Tls::None, 25),
             "smtp" if options.allow_plaintext => {
                 (Tls::Opportunistic(parameters(options, host)?), 25)
             }

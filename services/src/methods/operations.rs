@@ -1,13 +1,17 @@
 //! `OperationsService`.
 
+mod projections;
+
+pub(crate) use projections::sealed_as;
+
 use std::sync::Arc;
 
 use rollbook_aggregates::mail::Mail;
-use rollbook_projections::ViewState;
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::operations_service_server::OperationsService;
 use tonic::{Request, Response, Status};
 
+use super::streaming::Answers;
 use super::{Arrived, Directory, order};
 use crate::convert::{
     Fields, ToMail, dead_letter_from_row, dead_letter_from_state, freshness, wire_time,
@@ -74,32 +78,36 @@ impl Directory {
 
 #[tonic::async_trait]
 impl OperationsService for Directory {
+    type RebuildProjectionStream = Answers<pb::RebuildProjectionResponse>;
+    type CopyProjectionStream = Answers<pb::CopyProjectionResponse>;
+
     async fn list_projections(
         &self,
         request: Request<pb::ListProjectionsRequest>,
     ) -> Result<Response<pb::ListProjectionsResponse>, Status> {
         let pb::ListProjectionsRequest {} = request.into_inner();
         let head = self.log().head().await.map_err(Failure::from)?;
-        let mut projections: Vec<pb::Projection> = self
-            .views()
-            .status()
+        let views = self.views().status();
+        let mut projections: Vec<_> = views
             .into_iter()
-            .map(|view| pb::Projection {
-                name: view.name.to_owned(),
-                version: view.version,
-                state: match view.state {
-                    ViewState::Building => pb::ProjectionState::Building,
-                    ViewState::Following => pb::ProjectionState::Following,
-                    ViewState::Stopped => pb::ProjectionState::Stopped,
-                }
-                .into(),
-                position: view.position,
-                lag: head.saturating_sub(view.position),
-                error: view.error.unwrap_or_default(),
-            })
+            .map(|view| projections::projection(view, head))
             .collect();
         projections.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Response::new(pb::ListProjectionsResponse { projections }))
+    }
+
+    async fn rebuild_projection(
+        &self,
+        request: Request<pb::RebuildProjectionRequest>,
+    ) -> Result<Response<Self::RebuildProjectionStream>, Status> {
+        Ok(Response::new(self.rebuild_view(request)?))
+    }
+
+    async fn copy_projection(
+        &self,
+        request: Request<pb::CopyProjectionRequest>,
+    ) -> Result<Response<Self::CopyProjectionStream>, Status> {
+        Ok(Response::new(self.copy_view(request).await?))
     }
 
     async fn get_log_status(

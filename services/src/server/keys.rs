@@ -110,6 +110,7 @@ mod tests {
             allow_plaintext: false,
             mail: None,
             hash_cost: crate::passwords::Cost::default(),
+            views_from: None,
             clock: Clock::system(),
         }
     }

@@ -113,7 +113,7 @@ async fn events(auditor: &Caller) -> Vec<pb::Event> {
 }
 
 /// An account in a running program.
-async fn tenant(installation: &Installation, program: &Program) -> Tenant {
+pub async fn tenant(installation: &Installation, program: &Program) -> Tenant {
     let caller = |role, subject: &str, account: Option<&str>| {
         installation.caller(program, Identity::new(role, subject, account))
     };
@@ -141,7 +141,8 @@ async fn tenant(installation: &Installation, program: &Program) -> Tenant {
     }
 }
 
-fn reached_through(acme: &Tenant, program: &Program) -> Tenant {
+/// The same account, reached through another process.
+pub fn reached_through(acme: &Tenant, program: &Program) -> Tenant {
     Tenant {
         admin: acme.admin.at(program.channel()),
         ..acme.clone()

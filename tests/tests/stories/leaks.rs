@@ -1,4 +1,5 @@
-//! Nothing secret is found where it does not belong: not in the files and tables, the log output, the events or the errors.
+//! Nothing secret is found where it does not belong: not in the files and tables, the log output, the events, the errors or
+//! the mail.
 
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rollbook_services::caller::Role;
 use rollbook_tests::database::Database;
 use rollbook_tests::files::{files_with, tables_with};
+use rollbook_tests::mail_server::MailServer;
 use rollbook_tests::people::person;
 use rollbook_tests::program::{Installation, Program};
 use rollbook_tests::{Answer as _, Caller, Identity, Tenant, ask, pb};
@@ -43,11 +45,26 @@ const NAMES: [&str; 6] = [
 struct Told {
     tokens: Vec<String>,
     errors: Vec<String>,
+    /// Where tokens go instead of into answers.
+    mail: Option<MailServer>,
 }
 
 impl Told {
     fn refused(&mut self, status: &tonic::Status) {
         self.errors.push(format!("{status:?} {}", status.message()));
+    }
+
+    /// The token of the link that was sent to an address after so many others, which the answer holds or a mail.
+    async fn token(&mut self, answered: String, address: &str, after: usize) -> String {
+        let token = match &self.mail {
+            None => answered,
+            Some(server) => {
+                assert_eq!(answered, "", "who asked is told nothing");
+                server.mail_to(address, after).await.token()
+            }
+        };
+        self.tokens.push(token.clone());
+        token
     }
 
     /// Everything that must not be found: passwords, names, and tokens as text and as bytes.
@@ -195,6 +212,7 @@ async fn reset(acme: &Tenant, told: &mut Told, user_id: &str) {
         .await
         .answer()
         .token;
+    let token = told.token(token, "qnmmail@example.com", 0).await;
     for password in [SHORT, RESET, RESET] {
         let request = pb::CompletePasswordResetRequest {
             token: token.clone(),
@@ -210,7 +228,6 @@ async fn reset(acme: &Tenant, told: &mut Told, user_id: &str) {
             told.refused(&status);
         }
     }
-    told.tokens.push(token);
     assert_eq!(verify(acme, RESET).await, pb::SignInResult::SignedIn);
 }
 
@@ -220,21 +237,24 @@ async fn welcomed(acme: &Tenant, told: &mut Told) {
         ..person("NEWCOMER")
     };
     let created = acme.try_create(user).await.answer();
-    let user_id = created.user.unwrap().user_id;
+    let user = created.user.unwrap();
+    let (user_id, email) = (user.user_id, user.email);
+    let first = told.token(created.welcome_token, &email, 0).await;
     let request = ask!(acme, ResendWelcomeRequest { user_id });
-    let token = acme
+    let again = acme
         .admin
         .users()
         .resend_welcome(request)
         .await
         .answer()
         .welcome_token;
+    let token = told.token(again, &email, 1).await;
     let complete = |token: &str| pb::CompleteWelcomeRequest {
         token: token.to_owned(),
         password: WELCOMED.to_owned(),
         ..Default::default()
     };
-    let dead = complete(&created.welcome_token);
+    let dead = complete(&first);
     told.refused(
         &acme
             .portal
@@ -248,7 +268,6 @@ async fn welcomed(acme: &Tenant, told: &mut Told) {
         .complete_welcome(complete(&token))
         .await
         .answer();
-    told.tokens.extend([created.welcome_token, token]);
 }
 
 async fn invited(acme: &Tenant, told: &mut Told) {
@@ -264,9 +283,10 @@ async fn invited(acme: &Tenant, told: &mut Told) {
     else {
         panic!("{answer:?}");
     };
+    let token = told.token(invited.token, "guest@example.com", 0).await;
     for password in [SHORT, INVITED, INVITED] {
         let request = pb::AcceptInvitationRequest {
-            token: invited.token.clone(),
+            token: token.clone(),
             password: password.to_owned(),
             signature: "GUEST".to_owned(),
             first_name: "Gast".to_owned(),
@@ -277,7 +297,6 @@ async fn invited(acme: &Tenant, told: &mut Told) {
             told.refused(&status);
         }
     }
-    told.tokens.push(invited.token);
 }
 
 async fn everything(auditor: &Caller) -> String {
@@ -295,19 +314,33 @@ fn found<'a>(text: &str, secrets: &[&'a str]) -> Vec<&'a str> {
     secrets.iter().filter(is_in).copied().collect()
 }
 
-async fn nothing_leaks(database: Option<Database>) {
+async fn nothing_leaks(database: Option<Database>, mail: Option<MailServer>) {
     let logs = tempfile::tempdir().unwrap();
     let log = logs.path().join("log");
     let installation = Installation::new(database);
     if installation.database().is_some() {
         installation.migrate().await;
     }
-    let program = installation.serve_logging(&log).await;
+    let url = mail.as_ref().map(|mail| mail.options().server.to_string());
+    let settings = url.iter().flat_map(|url| {
+        [
+            ("ROLLBOOK_SMTP_URL", url.as_str()),
+            ("ROLLBOOK_MAIL_FROM", "Rollbook <noreply@rollbook.example>"),
+            ("ROLLBOOK_MAIL_LINK_BASE", "https://portal.example/"),
+        ]
+    });
+    let settings: Vec<_> = settings
+        .map(|(key, value)| (key, Path::new(value)))
+        .collect();
+    let program = installation.serve_logging(&log, &settings).await;
     let acme = tenant(&installation, &program).await;
     let own = |user_id: &str| {
         installation.caller(&program, Identity::new(Role::Own, user_id, Some("acme")))
     };
-    let mut told = Told::default();
+    let mut told = Told {
+        mail,
+        ..Told::default()
+    };
     let user_id = lived(&acme, &mut told, own).await;
     acme.admin
         .users()
@@ -342,6 +375,11 @@ async fn nothing_leaks(database: Option<Database>) {
         !logged.contains("eyJ"),
         "a bearer token is in the log output"
     );
+    if let Some(server) = &told.mail {
+        let mails = format!("{:?}", server.mails());
+        assert_eq!(server.mails().len(), 4, "{mails}");
+        assert_eq!(found(&mails, &PASSWORDS), [""; 0], "in the mail");
+    }
     nothing_is_kept(&installation, &installation.data_dir(), &secrets).await;
     if let Some(database) = installation.into_database() {
         database.remove().await;
@@ -362,10 +400,21 @@ async fn nothing_is_kept(installation: &Installation, data_dir: &Path, secrets: 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r17_r62_embedded_no_password_token_or_erased_name_is_found_anywhere() {
-    nothing_leaks(None).await;
+    nothing_leaks(None, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r17_r62_on_postgres_no_password_token_or_erased_name_is_found_anywhere() {
-    nothing_leaks(Some(Database::create().await)).await;
+    nothing_leaks(Some(Database::create().await), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r17_r62_embedded_what_is_sent_by_mail_is_found_in_the_mail_alone() {
+    nothing_leaks(None, Some(MailServer::start().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r17_r62_on_postgres_what_is_sent_by_mail_is_found_in_the_mail_alone() {
+    let mail = MailServer::start().await;
+    nothing_leaks(Some(Database::create().await), Some(mail)).await;
 }

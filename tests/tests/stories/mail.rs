@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rollbook_tests::directory::Views;
-use rollbook_tests::mail_server::{Arrived, MailServer};
-use rollbook_tests::people::{administrator, person};
+use rollbook_tests::mail_server::{Arrived, MailServer, Protection};
+use rollbook_tests::people::{PASSWORD, administrator, person};
 use rollbook_tests::{Answer as _, Code, Directory, Home, Tenant, ask, pb};
 
 use pb::invite_result::Outcome;
@@ -32,6 +32,9 @@ mail_stories! {
     r23_what_was_asked_for_while_the_server_was_down_arrives_with_the_same_token,
     mail_that_is_refused_for_good_waits_for_an_operator,
     mail_that_nobody_needs_any_more_is_not_sent,
+    r23_a_reset_link_comes_by_mail_and_the_portal_gets_none,
+    r14_who_is_locked_by_wrong_passwords_is_told_by_mail,
+    mail_goes_over_tls_with_a_password,
 }
 
 /// A directory that sends its mail to a server of its own, and an account in it.
@@ -306,4 +309,57 @@ async fn mail_that_nobody_needs_any_more_is_not_sent(home: Home) {
     let dropped = mail_events(&directory).await;
     assert_eq!(dropped.matches("Superseded").count(), 2, "{dropped}");
     directory.finish().await;
+}
+
+async fn r23_a_reset_link_comes_by_mail_and_the_portal_gets_none(home: Home) {
+    const CHOSEN: &str = "copper window, tideway 9";
+    let server = MailServer::start().await;
+    let directory = Directory::start_with(home, Some(server.options())).await;
+    let acme = Tenant::with_passwords(&directory, "acme").await;
+    let anna = acme.user_with("ANNA", PASSWORD).await;
+    assert_eq!(acme.reset_token(&anna.email).await, "");
+    assert_eq!(acme.reset_token("nobody@example.com").await, "");
+    let mail = server.mail_to(&anna.email, 0).await;
+    let start = "https://portal.example/password-reset?token=";
+    assert!(mail.text.contains(start), "{mail:?}");
+    let complete = pb::CompletePasswordResetRequest {
+        token: mail.token(),
+        password: CHOSEN.to_owned(),
+        ..Default::default()
+    };
+    let mut portal = acme.portal.credentials();
+    portal.complete_password_reset(complete).await.answer();
+    let result = acme.sign_in(&anna.email, CHOSEN).await;
+    assert_eq!(result, pb::SignInResult::SignedIn);
+    directory.told("MailSent", 1).await;
+    assert_eq!(server.mails().len(), 1, "nobody gets no mail");
+    directory.finish().await;
+}
+
+async fn r14_who_is_locked_by_wrong_passwords_is_told_by_mail(home: Home) {
+    let server = MailServer::start().await;
+    let directory = Directory::start_with(home, Some(server.options())).await;
+    let acme = Tenant::with_passwords(&directory, "acme").await;
+    let anna = acme.user_with("ANNA", PASSWORD).await;
+    for _ in 0..5 {
+        let result = acme.sign_in(&anna.email, "another one altogether").await;
+        assert_eq!(result, pb::SignInResult::Rejected);
+    }
+    let mail = server.mail_to(&anna.email, 0).await;
+    assert!(!mail.text.contains("token="), "{mail:?}");
+    assert!(mail.subject.contains("locked"), "{mail:?}");
+    directory.told("MailSent", 1).await;
+    directory.finish().await;
+}
+
+async fn mail_goes_over_tls_with_a_password(home: Home) {
+    for protection in [Protection::Tls, Protection::StartTls] {
+        let server = MailServer::start_with(protection).await;
+        let directory = Directory::start_with(home, Some(server.options())).await;
+        let acme = Tenant::create(&directory, "acme").await;
+        invite(&acme, &["anna@example.com"]).await;
+        let mail = server.mail_to("anna@example.com", 0).await;
+        looked_up(&acme, &mail).await;
+        directory.finish().await;
+    }
 }

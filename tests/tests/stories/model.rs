@@ -34,6 +34,20 @@ enum Step {
     Link(usize, usize, usize, Option<usize>),
     Unlink(usize, usize, usize),
     Supervise(usize, usize, usize, Option<usize>),
+    Copy {
+        by: usize,
+        source: usize,
+        signature: usize,
+        email: usize,
+    },
+    CopyCompany(usize, usize, usize, usize),
+    Replace {
+        by: usize,
+        supervisor: usize,
+        replacement: usize,
+        company: Option<usize>,
+        leave: bool,
+    },
     Retype(usize, usize, bool),
     Readdress(usize, usize, usize),
     Queue(usize, usize),
@@ -65,6 +79,15 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (n(), n(), few(), maybe()).prop_map(|(by, who, c, s)| Step::Link(by, who, c, s)),
         1 => (n(), n(), few()).prop_map(|(by, who, c)| Step::Unlink(by, who, c)),
         3 => (n(), n(), few(), maybe()).prop_map(|(by, who, c, s)| Step::Supervise(by, who, c, s)),
+        2 => (n(), n(), 0..8_usize, n()).prop_map(|(by, source, signature, email)| Step::Copy {
+            by, source, signature, email
+        }),
+        1 => (n(), n(), few(), few()).prop_map(|(by, who, from, to)| Step::CopyCompany(by, who, from, to)),
+        2 => (n(), n(), n(), prop::option::of(few()), any::<bool>()).prop_map(
+            |(by, supervisor, replacement, company, leave)| Step::Replace {
+                by, supervisor, replacement, company, leave
+            }
+        ),
         2 => (n(), n(), any::<bool>()).prop_map(|(by, who, a)| Step::Retype(by, who, a)),
         1 => (n(), n(), n()).prop_map(|(by, who, e)| Step::Readdress(by, who, e)),
         1 => (n(), few()).prop_map(|(who, i)| Step::Queue(who, i)),
@@ -206,6 +229,70 @@ impl Model {
         Refused::new()
     }
 
+    /// A new person with the type and companies of another; where that one's supervisor is not fit for it, it is its own.
+    fn copy(&mut self, source: usize, new: Person) -> Refused {
+        if self.people[source].deleted {
+            return refused(&["USER_DELETED"]);
+        }
+        let who = self.people.len();
+        let own = |boss: usize| boss == source || !self.people[boss].active;
+        let companies = self.people[source].companies.iter();
+        let companies = companies
+            .map(|(at, boss)| (*at, if own(*boss) { who } else { *boss }))
+            .collect();
+        let administrator = self.people[source].administrator;
+        let new = Person {
+            companies,
+            administrator,
+            ..new
+        };
+        self.enter(new, false)
+    }
+
+    fn copy_company(&mut self, who: usize, from: usize, to: usize) -> Refused {
+        let person = &self.people[who];
+        if person.deleted {
+            return refused(&["USER_DELETED"]);
+        }
+        let Some(boss) = person.companies.get(&from).copied() else {
+            return refused(&["COMPANY_NOT_LINKED"]);
+        };
+        let boss = if self.unfit(who, to, boss) { who } else { boss };
+        self.change(who, false, |person| {
+            person.companies.insert(to, boss);
+        })
+    }
+
+    fn replace(&mut self, old: usize, new: usize, company: Option<usize>, leave: bool) -> Refused {
+        if old == new {
+            return refused(&["MALFORMED"]);
+        }
+        if self.people[old].deleted {
+            return refused(&["USER_DELETED"]);
+        }
+        if self.people[new].deleted || !self.people[new].active {
+            return refused(&["SUPERVISOR_UNFIT"]);
+        }
+        let has = |at: &usize| self.people[new].companies.contains_key(at);
+        let supervised = |at: &usize| self.supervises(old, Some(*at));
+        let there: Vec<usize> = (0..3)
+            .filter(|at| company.is_none_or(|it| it == *at))
+            .collect();
+        if !leave && there.iter().any(|at| supervised(at) && !has(at)) {
+            return refused(&["SUPERVISOR_UNFIT"]);
+        }
+        let changed: Vec<usize> = there.into_iter().filter(has).collect();
+        for (who, person) in self.people.iter_mut().enumerate() {
+            let bosses = person.companies.iter_mut();
+            for (_, boss) in bosses.filter(|(at, _)| changed.contains(at)) {
+                if who != old && *boss == old {
+                    *boss = new;
+                }
+            }
+        }
+        Refused::new()
+    }
+
     fn blockers(&self, by: usize, who: usize) -> BTreeSet<String> {
         let person = &self.people[who];
         let all = [
@@ -224,6 +311,11 @@ impl Model {
 
 fn signature(number: usize) -> String {
     format!("S{number}")
+}
+
+/// Another company than the one with the first number.
+fn another_company(from: usize, to: usize) -> usize {
+    (from % 3 + 1 + to % 2) % 3
 }
 
 fn address(number: usize) -> String {
@@ -330,6 +422,9 @@ impl<'a> Both<'a> {
             | Step::Link(by, ..)
             | Step::Unlink(by, ..)
             | Step::Supervise(by, ..)
+            | Step::Copy { by, .. }
+            | Step::CopyCompany(by, ..)
+            | Step::Replace { by, .. }
             | Step::Retype(by, ..)
             | Step::Readdress(by, ..)
             | Step::Invite(by, _) => {
@@ -503,6 +598,63 @@ impl<'a> Both<'a> {
                     }
                 );
                 users.update_user_company(request).await.outcome().map(drop)
+            }
+            Step::Copy {
+                source,
+                signature: code,
+                email,
+                ..
+            } => {
+                let source_user_id = id(source);
+                let user = pb::NewUser {
+                    email: address(email),
+                    ..person(&signature(code))
+                };
+                let request = ask!(
+                    tenant,
+                    CopyUserRequest {
+                        source_user_id,
+                        user
+                    }
+                );
+                let copied = users.copy_user(request).await.outcome()?;
+                self.came(&copied.user.unwrap());
+                Ok(())
+            }
+            Step::CopyCompany(_, who, from, to) => {
+                let (from, to) = (from % 3, another_company(from, to));
+                let request = ask!(
+                    tenant,
+                    CopyUserCompanyRequest {
+                        user_id: id(who),
+                        source_company_id: company(from),
+                        target_company_ids: vec![company(to).to_owned()],
+                    }
+                );
+                users.copy_user_company(request).await.outcome().map(drop)
+            }
+            Step::Replace {
+                supervisor,
+                replacement,
+                company: at,
+                leave,
+                ..
+            } => {
+                let missing_company = if leave {
+                    pb::MissingCompany::Leave
+                } else {
+                    pb::MissingCompany::Refuse
+                };
+                let request = ask!(
+                    tenant,
+                    ReplaceSupervisorRequest {
+                        supervisor_id: id(supervisor),
+                        replacement_id: id(replacement),
+                        company_id: at.map_or("", company),
+                        missing_company,
+                    }
+                );
+                users.replace_supervisor(request).await.outcome().map(drop)
             }
             Step::Retype(_, who, administrator) => {
                 let user_type = if administrator {
@@ -679,6 +831,27 @@ impl<'a> Both<'a> {
                     }),
                 }
             }
+            Step::Copy {
+                source,
+                signature: code,
+                email,
+                ..
+            } => model.copy(source % people, newcomer(signature(code), address(email))),
+            Step::CopyCompany(_, who, from, to) => {
+                model.copy_company(who % people, from % 3, another_company(from, to))
+            }
+            Step::Replace {
+                supervisor,
+                replacement,
+                company,
+                leave,
+                ..
+            } => model.replace(
+                supervisor % people,
+                replacement % people,
+                company.map(|number| number % 3),
+                leave,
+            ),
             Step::Retype(_, who, administrator) => {
                 let who = who % people;
                 let last = !administrator && model.is_the_last(who);

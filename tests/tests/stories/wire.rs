@@ -260,6 +260,7 @@ async fn start(
         allow_plaintext,
         mail: None,
         hash_cost: rollbook_services::passwords::Cost::default(),
+        views_from: None,
         clock: Clock::system(),
     })
     .await

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::pattern::{Pattern, teach};
-use crate::users::{TABLES, accounts, grams, numbers};
+use crate::users::{INDEXES, TABLES, accounts, grams, numbers};
 
 const COLUMNS: [(UserSort, &str); 10] = [
     (UserSort::LastSignedInAt, "users_by_last_signed_in"),
@@ -59,9 +59,10 @@ fn tables() -> Connection {
     teach(&tables).unwrap();
     grams::teach(&tables).unwrap();
     let statements = [accounts::TABLES, TABLES, numbers::TABLES, grams::TABLES];
-    for statements in statements.into_iter().chain([USERS]) {
+    for statements in statements.iter().chain(INDEXES).chain([&USERS]) {
         tables.execute_batch(statements).unwrap();
     }
+    grams::settle(&tables).unwrap();
     tables
 }
 

@@ -39,6 +39,8 @@ use crate::{
 
 /// The account that everything is done in.
 pub const ACCOUNT: &str = "bench";
+/// The password of everybody in an account that keeps them.
+pub const PASSWORD: &str = "seven small boats at dawn";
 /// How many connections the callers share; one alone would wait for its own locks.
 const CONNECTIONS: usize = 8;
 
@@ -46,6 +48,7 @@ const CONNECTIONS: usize = 8;
 pub struct Ours {
     administrators: Vec<Client>,
     operator: Client,
+    server: String,
     users: Mutex<Vec<String>>,
     made: AtomicU64,
     reached: AtomicU64,
@@ -73,14 +76,28 @@ pub struct Another {
 impl Ours {
     /// Starts a server on the embedded log, or on a database.
     pub async fn start(database: Option<&str>) -> Result<Self, Problem> {
+        Self::start_with(database, PasswordAuthority::External).await
+    }
+
+    /// The same, with an account that keeps passwords itself and locks nobody soon.
+    pub async fn with_passwords(database: Option<&str>) -> Result<Self, Problem> {
+        Self::start_with(database, PasswordAuthority::Directory).await
+    }
+
+    async fn start_with(
+        database: Option<&str>,
+        authority: PasswordAuthority,
+    ) -> Result<Self, Problem> {
         let directory = Scratch::make("bench")?;
         let keys = Keys::make(directory.path())?;
         let (process, server) = spawn(&directory.path().join("data"), &keys, database).await?;
         let operator = connect(&server, &keys.mint(Role::Operator, "bench")?).await?;
-        let administrator = open_account(&operator).await?;
+        let administrator = open_account(&operator, authority).await?;
         Ok(Self {
-            administrators: connections(&server, &keys, &administrator).await?,
+            administrators: connections(&server, &keys, Role::Administrator, &administrator)
+                .await?,
             operator,
+            server,
             users: Mutex::default(),
             made: AtomicU64::new(0),
             reached: AtomicU64::new(0),
@@ -101,7 +118,9 @@ impl Ours {
         self.process = process;
         let operator = self.keys.mint(Role::Operator, "bench")?;
         self.operator = connect(&server, &operator).await?;
-        self.administrators = connections(&server, &self.keys, &self.administrator).await?;
+        let role = Role::Administrator;
+        self.administrators = connections(&server, &self.keys, role, &self.administrator).await?;
+        self.server = server;
         self.caught_up().await
     }
 
@@ -136,6 +155,11 @@ impl Ours {
     /// The administrator, as one of the callers.
     pub fn administrator(&self, caller: usize) -> &Client {
         &self.administrators[caller % CONNECTIONS]
+    }
+
+    /// The connections of a portal.
+    pub async fn portals(&self) -> Result<Vec<Client>, Problem> {
+        connections(&self.server, &self.keys, Role::Portal, "portal").await
     }
 
     /// Creates somebody and answers its id.
@@ -249,13 +273,14 @@ async fn connect(server: &str, token: &str) -> Result<Client, Problem> {
     )
 }
 
-/// The administrator's connections to a server.
+/// The connections of a caller to a server.
 async fn connections(
     server: &str,
     keys: &Keys,
-    administrator: &str,
+    role: Role,
+    subject: &str,
 ) -> Result<Vec<Client>, Problem> {
-    let token = keys.mint(Role::Administrator, administrator)?;
+    let token = keys.mint(role, subject)?;
     let mut connections = Vec::with_capacity(CONNECTIONS);
     for _ in 0..CONNECTIONS {
         connections.push(connect(server, &token).await?);
@@ -263,17 +288,23 @@ async fn connections(
     Ok(connections)
 }
 
-/// Opens the account, which keeps passwords elsewhere; answers its administrator.
-async fn open_account(operator: &Client) -> Result<String, Problem> {
+/// Opens the account; answers its administrator.
+async fn open_account(operator: &Client, authority: PasswordAuthority) -> Result<String, Problem> {
+    let password = match authority {
+        PasswordAuthority::Directory => PASSWORD.to_owned(),
+        PasswordAuthority::External | PasswordAuthority::Unspecified => String::new(),
+    };
     let administrator = NewUser {
         signature: "ADMIN".to_owned(),
         first_name: "Ada".to_owned(),
         last_name: "Ministrator".to_owned(),
         email: "admin@bench.example".to_owned(),
+        password,
         ..NewUser::default()
     };
     let settings = AccountSettings {
-        password_authority: PasswordAuthority::External.into(),
+        password_authority: authority.into(),
+        max_failed_sign_ins: 100,
         ..AccountSettings::default()
     };
     let request = CreateAccountRequest {
@@ -315,7 +346,7 @@ impl Keys {
     }
 
     fn mint(&self, role: Role, subject: &str) -> Result<String, Problem> {
-        let account = (role == Role::Administrator).then(|| ACCOUNT.to_owned());
+        let account = (role != Role::Operator).then(|| ACCOUNT.to_owned());
         let caller = Caller {
             role,
             account,
