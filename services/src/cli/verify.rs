@@ -98,8 +98,30 @@ impl Known {
     pub fn check_file(&self, path: &Path) -> Result<Verified, Problem> {
         let manifest = read_manifest(path)?;
         let promise = self.promise(manifest.checkpoint.clone(), &manifest.verifier_key)?;
+        self.must_tell_of(&manifest.scope, &promise)?;
         let checked = file(path, manifest, &promise)?;
         Ok(self.verified(promise, checked))
+    }
+
+    /// Of a part of a log, a checkpoint tells something only where it says how far that part went.
+    fn must_tell_of(&self, scope: &Scope, promise: &Promise) -> Result<(), Problem> {
+        for (kept, path) in promise.kept.iter().zip(&self.kept) {
+            let tells = match scope {
+                Scope::Log => true,
+                Scope::Account(account) => {
+                    let end = kept.account.as_ref();
+                    end.is_some_and(|end| end.account_id == *account)
+                }
+                Scope::Part => false,
+            };
+            if !tells {
+                return Err(Problem::Usage(format!(
+                    "{} tells nothing of this part of the log: check the service with it, or an export of all",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Checks the log of a service, or all of one account.
@@ -305,4 +327,35 @@ async fn continued(client: &Client, promise: &Promise) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The exports in `tests/golden`, and the keys that auditors kept.
+    const GOLDEN: [(&str, &str); 1] = [(
+        "export-1.ndjson",
+        "rollbook/01a20383-aa03-71b1-9124-091455ceec8c+b1f9511e+ATXyBJpUFD/3L1Cl151oHOXGBGqsoptpgu9qJSvEAGgr",
+    )];
+
+    #[test]
+    fn r63_an_export_of_every_version_is_verified_for_ever() {
+        for (name, key) in GOLDEN {
+            let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden"));
+            let known = Known {
+                key: Some(key.to_owned()),
+                ..Known::default()
+            };
+            let verified = known
+                .check_file(&golden.join(name))
+                .map_err(|found| found.to_string());
+            let text = verified.map(|verified| verified.text().to_owned());
+            assert!(
+                text.as_ref()
+                    .is_ok_and(|text| text.starts_with("29 events are what they were")),
+                "{text:?}"
+            );
+        }
+    }
 }

@@ -17,6 +17,14 @@ struct Exported {
     lines: Vec<Vec<u8>>,
     checkpoint: Checkpoint,
     kept: Checkpoint,
+    /// One account of it, as its own auditor has it.
+    account: Account,
+}
+
+struct Account {
+    lines: Vec<Line>,
+    checkpoint: Checkpoint,
+    kept: Checkpoint,
 }
 
 /// Commits of one to three events of two accounts, with personal values and reasons, some of them erased.
@@ -72,7 +80,25 @@ async fn exported() -> Exported {
     let everything = ReadQuery::default();
     let events = log.provable(&everything, u64::MAX, false).await.unwrap();
     let line = |event| write_line(log.id(), event, None).unwrap().into_bytes();
+    let of_account = async |head: TreeHead| {
+        let end = log.account_end("acme", head.size).await.unwrap();
+        key.open(&log.sign_checkpoint(&head, Some(&end)).unwrap())
+            .unwrap()
+    };
+    let own = events.iter().filter(|event| event.account_id == "acme");
+    let positions: Vec<_> = own.clone().map(|event| event.position).collect();
+    let proofs = log.inclusion_proofs(EVENTS, &positions).await.unwrap();
+    let account = Account {
+        lines: own
+            .cloned()
+            .zip(proofs)
+            .map(|(event, proof)| Line::of(event, proof))
+            .collect(),
+        checkpoint: of_account(head).await,
+        kept: of_account(older).await,
+    };
     let exported = Exported {
+        account,
         log_id: log.id(),
         lines: events.iter().map(line).collect(),
         checkpoint: signed(&head),
@@ -242,4 +268,63 @@ async fn r63_a_log_that_is_shorter_or_another_than_what_was_kept_is_refused() {
     };
     let other = Verifier::new(Scope::Log, log.checkpoint.clone(), vec![other]);
     assert!(other.unwrap_err().what.contains("another log"));
+}
+
+#[tokio::test]
+async fn r63_nothing_of_an_account_can_be_left_out_or_put_in() {
+    let Account {
+        lines,
+        checkpoint,
+        kept,
+    } = exported().await.account;
+    let verify = |lines: &[Line], checkpoint: &Checkpoint, kept: &Checkpoint| {
+        let scope = Scope::Account("acme".to_owned());
+        let mut verifier = Verifier::new(scope, checkpoint.clone(), vec![kept.clone()])?;
+        lines.iter().try_for_each(|line| verifier.check(line))?;
+        verifier.finish()
+    };
+    assert_eq!(verify(&lines, &checkpoint, &kept), Ok(()));
+    for index in 0..lines.len() {
+        let position = lines[index].event.position;
+        let mut fewer = lines.clone();
+        fewer.remove(index);
+        let found = verify(&fewer, &checkpoint, &kept).unwrap_err();
+        let next = lines
+            .get(index + 1)
+            .map_or(lines[index - 1].event.position + 1, |next| {
+                next.event.position
+            });
+        assert_eq!(found.position, next, "{found}");
+        // An event that was never in the tree, however well it was made.
+        let mut other = lines.clone();
+        other[index].event.event_type = "UserPraised".to_owned();
+        let content = other[index].event.content().hash();
+        other[index].event.leaf = Some(content);
+        other[index].content = content;
+        let found = verify(&other, &checkpoint, &kept).unwrap_err();
+        assert_eq!(
+            (found.position, found.what.as_str()),
+            (position, "its proof does not lead to the checkpoint")
+        );
+    }
+    // Who signs that the account has fewer events than they signed before is caught by what was kept.
+    let end = kept.account.clone().unwrap();
+    let mut shorter = checkpoint.clone();
+    shorter.account = Some(end.clone());
+    let mut longer = kept.clone();
+    longer.account = checkpoint.account.clone();
+    let there = usize::try_from(end.events).unwrap();
+    let found = verify(&lines[..there], &shorter, &longer).unwrap_err();
+    assert!(
+        found.what.starts_with("missing: the account has"),
+        "{found}"
+    );
+    // Or that another event was the last one then.
+    let mut moved = kept.clone();
+    moved.account = Some(rollbook_eventstore::proof::AccountEnd {
+        last_leaf: [7; 32],
+        ..end
+    });
+    let found = verify(&lines, &checkpoint, &moved).unwrap_err();
+    assert_eq!(found.position, lines[there - 1].event.position);
 }
