@@ -62,7 +62,7 @@ pub struct RecordedEvent {
     /// The event as JSON: personal values are `{"$personal": value}` or `{"$erased": true}`, and
     /// `"$recorded_at"` is added at the top.
     pub payload: Value,
-    /// SHA-256 over all that is stored of the event, personal data in its sealed form.
+    /// The hash of its leaf in the log's tree: over all that is stored of it, personal data in its sealed form.
     pub hash: [u8; 32],
 }
 

@@ -1,5 +1,7 @@
 //! What a home of the log offers to readers. The other half, for the writer, is [`crate::writer::Ledger`].
 
+use std::collections::BTreeMap;
+
 use futures::future::BoxFuture;
 use postgres_es::PostgresEventRepository;
 use sqlite_es::SqliteEventRepository;
@@ -12,6 +14,7 @@ use crate::judge::{KeyState, RequestRow};
 use crate::keys::ClaimRow;
 use crate::leadership::Leadership;
 use crate::page::Page;
+use crate::proof::{TileName, TreeHead};
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
 
@@ -64,6 +67,10 @@ pub(crate) trait Home: Send + Sync {
     fn dates<'a>(&'a self, stream: &'a StreamId) -> Answer<'a, Vec<Timestamp>>;
     fn recorded_at(&self, position: u64) -> Answer<'_, Option<Timestamp>>;
     fn status(&self) -> Answer<'_, LogStatus>;
+    /// The tree as far as it is kept.
+    fn tree(&self) -> Answer<'_, TreeHead>;
+    /// Those of these tiles that are there.
+    fn tiles<'a>(&'a self, names: &'a [TileName]) -> Answer<'a, BTreeMap<TileName, Vec<u8>>>;
     fn stock(&self) -> Stock;
     fn close(&self) -> BoxFuture<'_, ()>;
 }

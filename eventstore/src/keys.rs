@@ -15,9 +15,11 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac as _};
 use rand::RngCore as _;
 use sha2::Sha256;
+use uuid::Uuid;
 use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 use crate::append::{Claim, ClaimKey};
+use crate::proof::Signer;
 use crate::stream::StreamId;
 
 const NONCE: usize = 24;
@@ -188,26 +190,42 @@ pub(crate) fn stream_key_name(stream: &StreamId) -> String {
 pub(crate) const CHECK: &str = "check";
 pub(crate) const CLAIMS: &str = "claims";
 pub(crate) const TOKENS: &str = "tokens";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
+const NAMES: [&str; 4] = [CHECK, CLAIMS, TOKENS, CHECKPOINTS];
+
+fn make(master: &MasterKey, name: &'static str) -> (&'static str, Vec<u8>) {
+    (name, master.wrap(&log_key_name(name), &Secret::generate()))
+}
 
 fn log_key_name(name: &str) -> String {
     format!("rollbook log key {name}")
 }
 
-/// The keys a log works with. The claim and token keys are random and outlive every master key.
+/// The keys a log works with. Those for claims, tokens and checkpoints are random and outlive every master key.
 #[derive(Clone)]
 pub(crate) struct LogKeys {
     pub(crate) master: MasterKey,
     claims: Secret,
     tokens: Secret,
+    checkpoints: Secret,
 }
 
 impl LogKeys {
     /// Makes the keys of a new log: rows of name and wrapped key.
     pub(crate) fn create(master: &MasterKey) -> Vec<(&'static str, Vec<u8>)> {
-        [CHECK, CLAIMS, TOKENS]
-            .into_iter()
-            .map(|name| (name, master.wrap(&log_key_name(name), &Secret::generate())))
-            .collect()
+        NAMES.map(|name| make(master, name)).into()
+    }
+
+    /// Makes the keys that a log of an earlier version lacks; `None` with another master key.
+    pub(crate) fn missing(
+        master: &MasterKey,
+        rows: &[(String, Vec<u8>)],
+    ) -> Option<Vec<(&'static str, Vec<u8>)>> {
+        let there = |name: &str| rows.iter().find(|(found, _)| found == name);
+        let (_, check) = there(CHECK)?;
+        master.unwrap(&log_key_name(CHECK), check)?;
+        let missing = NAMES.into_iter().filter(|name| there(name).is_none());
+        Some(missing.map(|name| make(master, name)).collect())
     }
 
     /// Unwraps the keys; `None` with another master key.
@@ -219,11 +237,18 @@ impl LogKeys {
         find(CHECK)?;
         let claims = find(CLAIMS)?;
         let tokens = find(TOKENS)?;
+        let checkpoints = find(CHECKPOINTS)?;
         Some(Self {
             master,
             claims,
             tokens,
+            checkpoints,
         })
+    }
+
+    /// What signs the checkpoints of this log; `None` where its key does not make one.
+    pub(crate) fn signer(&self, log_id: Uuid) -> Option<Signer> {
+        Signer::new(log_id, &self.checkpoints.0)
     }
 
     pub(crate) fn digest(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {

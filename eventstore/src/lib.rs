@@ -18,6 +18,7 @@ mod log;
 mod page;
 pub mod postgres;
 mod prepared;
+pub mod proof;
 mod read;
 mod replay;
 mod repository;

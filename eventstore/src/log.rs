@@ -1,5 +1,6 @@
 //! The log of a process: append, read, follow, and the questions to what is kept beside the events.
 
+mod proving;
 mod reading;
 
 pub(crate) use reading::{Resumed, Start};
@@ -42,6 +43,8 @@ struct Inner {
     queue: mpsc::Sender<Job>,
     tail: Arc<Tail>,
     clock: Clock,
+    /// The size of the tree as far as this process knows.
+    tree: watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for Log {
@@ -70,6 +73,7 @@ impl Log {
             queue,
             tail,
             clock,
+            tree: watch::Sender::new(0),
         };
         Self {
             inner: Arc::new(inner),

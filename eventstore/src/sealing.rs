@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::keys::random;
+use crate::proof::Opening;
 use crate::stream::StreamId;
 
 pub(crate) const PERSONAL: &str = "$personal";
@@ -168,6 +169,21 @@ fn unseal_value(
     bound: Bound<'_>,
     cipher: &XChaCha20Poly1305,
 ) -> Result<Value, SealingError> {
+    let opened = open_value(text, commitment, place, bound, cipher)?;
+    opened
+        .get(SALT..)
+        .and_then(|json| serde_json::from_slice(json).ok())
+        .ok_or_else(|| error("sealed value is not JSON", place))
+}
+
+/// Salt and value, whose digest is the commitment.
+fn open_value(
+    text: &str,
+    commitment: &str,
+    place: &str,
+    bound: Bound<'_>,
+    cipher: &XChaCha20Poly1305,
+) -> Result<Zeroizing<Vec<u8>>, SealingError> {
     let bytes = URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|_| error("sealed value is not base64", place))?;
@@ -185,10 +201,80 @@ fn unseal_value(
     if URL_SAFE_NO_PAD.encode(Sha256::digest(&*opened)) != commitment {
         return Err(error("commitment does not match", place));
     }
-    opened
-        .get(SALT..)
-        .and_then(|json| serde_json::from_slice(json).ok())
-        .ok_or_else(|| error("sealed value is not JSON", place))
+    Ok(opened)
+}
+
+/// What opens each personal value of an event that was stored.
+pub(crate) fn openings(
+    payload: &Value,
+    bound: Bound<'_>,
+    cipher: &XChaCha20Poly1305,
+) -> Result<Vec<Opening>, SealingError> {
+    let mut openings = Vec::new();
+    openings_at(payload, &mut String::new(), bound, cipher, &mut openings)?;
+    Ok(openings)
+}
+
+fn openings_at(
+    value: &Value,
+    place: &mut String,
+    bound: Bound<'_>,
+    cipher: &XChaCha20Poly1305,
+    openings: &mut Vec<Opening>,
+) -> Result<(), SealingError> {
+    match value {
+        Value::Object(map) if map.contains_key(SEALED) => {
+            let text = |name| map.get(name).and_then(Value::as_str).unwrap_or_default();
+            let sealed = Sealed {
+                text: text(SEALED).to_owned(),
+                commitment: text(COMMITMENT).to_owned(),
+            };
+            openings.push(opening(&sealed, place, bound, cipher)?);
+        }
+        Value::Object(map) => {
+            for (key, inner) in map {
+                within(place, key, |place| {
+                    openings_at(inner, place, bound, cipher, openings)
+                })?;
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                within(place, &index.to_string(), |place| {
+                    openings_at(item, place, bound, cipher, openings)
+                })?;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    Ok(())
+}
+
+/// What opens the reason of an event.
+pub(crate) fn reason_opening(
+    sealed: &Sealed,
+    bound: Bound<'_>,
+    cipher: &XChaCha20Poly1305,
+) -> Result<Opening, SealingError> {
+    opening(sealed, REASON, bound, cipher)
+}
+
+fn opening(
+    sealed: &Sealed,
+    place: &str,
+    bound: Bound<'_>,
+    cipher: &XChaCha20Poly1305,
+) -> Result<Opening, SealingError> {
+    let opened = open_value(&sealed.text, &sealed.commitment, place, bound, cipher)?;
+    let (salt, value) = opened
+        .split_at_checked(SALT)
+        .ok_or_else(|| error("sealed value is cut off", place))?;
+    Ok(Opening {
+        place: place.to_owned(),
+        salt: salt.to_vec(),
+        value: String::from_utf8(value.to_vec())
+            .map_err(|_| error("sealed value is not JSON", place))?,
+    })
 }
 
 /// Opens an event that was stored; without a cipher its personal values become erased.

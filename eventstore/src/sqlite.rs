@@ -28,11 +28,13 @@ use reader::SqliteHome;
 pub const FILE: &str = "log.sqlite";
 
 /// Each text takes the tables from its number's version to the next.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
-    [include_str!("sqlite/migrations/0001_log.sql")];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
+    include_str!("sqlite/migrations/0001_log.sql"),
+    include_str!("sqlite/migrations/0002_tree.sql"),
+];
 
 /// The version of the tables that this program reads and writes.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// Opens the log of a data directory; makes both where they are not there yet.
 ///
@@ -109,34 +111,39 @@ fn migrate(connection: &mut Connection, master: &MasterKey) -> Result<(), OpenEr
         .query_row("SELECT single FROM log_head", [], |row| row.get(0))
         .optional()
         .map_err(failed)?;
-    if made.is_none() {
-        let created = LogKeys::create(master);
+    let keys = if made.is_none() {
         transaction
             .execute(
                 "INSERT INTO log_head (single, log_id, position, last_at) VALUES (1, ?1, 0, 0)",
                 [Uuid::now_v7().to_string()],
             )
             .map_err(failed)?;
-        for (name, wrapped) in created {
-            transaction
-                .execute(
-                    "INSERT INTO log_keys (name, wrapped) VALUES (?1, ?2)",
-                    (name, wrapped),
-                )
-                .map_err(failed)?;
-        }
+        LogKeys::create(master)
+    } else {
+        let rows = key_rows(&transaction).map_err(failed)?;
+        LogKeys::missing(master, &rows).ok_or(OpenError::WrongMasterKey)?
+    };
+    for (name, wrapped) in keys {
+        transaction
+            .execute(
+                "INSERT INTO log_keys (name, wrapped) VALUES (?1, ?2)",
+                (name, wrapped),
+            )
+            .map_err(failed)?;
     }
     transaction.commit().map_err(failed)
 }
 
+fn key_rows(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+    connection
+        .prepare("SELECT name, wrapped FROM log_keys")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
 fn read_keys(connection: &Connection, master: MasterKey) -> Result<LogKeys, OpenError> {
-    let rows = || -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
-        connection
-            .prepare("SELECT name, wrapped FROM log_keys")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect()
-    };
-    let rows = rows().map_err(|error| OpenError::unavailable("the keys of the log", error))?;
+    let rows = key_rows(connection)
+        .map_err(|error| OpenError::unavailable("the keys of the log", error))?;
     LogKeys::open(master, &rows).ok_or(OpenError::WrongMasterKey)
 }
 

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use chacha20poly1305::XChaCha20Poly1305;
 use cqrs_es::persist::SerializedEvent;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::event::{Metadata, Reason, RecordedEvent};
 use crate::keys::LogKeys;
+use crate::proof::{Hash, Leaf, Opening, ProvableEvent};
 use crate::sealing::{self, Bound, RECORDED_AT, Sealed};
 use crate::stream::StreamId;
 
@@ -36,6 +36,25 @@ pub(crate) struct StoredEvent {
 }
 
 impl StoredEvent {
+    /// Its leaf, without opening it.
+    pub(crate) fn leaf(&self) -> Hash {
+        let leaf = Leaf {
+            position: self.position,
+            commit_position: self.commit_position,
+            account_id: &self.account_id,
+            account_number: self.account_number,
+            stream: &self.stream,
+            revision: self.revision,
+            event_type: &self.event_type,
+            event_version: &self.event_version,
+            recorded_at: self.recorded_at,
+            forgets: self.forgets,
+            payload: &self.payload,
+            metadata: &self.metadata,
+        };
+        leaf.hash()
+    }
+
     /// What a stock repository read, which knows of no columns of ours.
     pub(crate) fn of_stock(
         stream: StreamId,
@@ -62,38 +81,22 @@ impl StoredEvent {
 }
 
 /// See [`RecordedEvent::hash`]; the payload and metadata are the texts that are stored.
-pub(crate) fn hash_of(event: &RecordedEvent, payload: &str, metadata: &str) -> [u8; 32] {
-    let mut hash = EventHash::default();
-    hash.number(event.position)
-        .number(event.commit_position)
-        .text(&event.account_id)
-        .number(event.account_number)
-        .text(&event.stream.aggregate_type)
-        .text(&event.stream.aggregate_id)
-        .number(event.revision)
-        .text(&event.event_type)
-        .text(&event.event_version)
-        .number(event.recorded_at.timestamp_micros().cast_unsigned())
-        .number(u64::from(event.forgets))
-        .text(payload)
-        .text(metadata);
-    hash.0.finalize().into()
-}
-
-#[derive(Default)]
-struct EventHash(Sha256);
-
-impl EventHash {
-    fn number(&mut self, number: u64) -> &mut Self {
-        self.0.update(number.to_be_bytes());
-        self
-    }
-
-    fn text(&mut self, text: &str) -> &mut Self {
-        self.number(text.len() as u64);
-        self.0.update(text);
-        self
-    }
+pub(crate) fn hash_of(event: &RecordedEvent, payload: &str, metadata: &str) -> Hash {
+    let leaf = Leaf {
+        position: event.position,
+        commit_position: event.commit_position,
+        account_id: &event.account_id,
+        account_number: event.account_number,
+        stream: &event.stream,
+        revision: event.revision,
+        event_type: &event.event_type,
+        event_version: &event.event_version,
+        recorded_at: event.recorded_at,
+        forgets: event.forgets,
+        payload,
+        metadata,
+    };
+    leaf.hash()
 }
 
 /// The ciphers of one page, so that a stream's key is unwrapped once a page and kept no longer.
@@ -125,6 +128,69 @@ impl<'a> PageKeys<'a> {
             self.ciphers.insert(stream.clone(), key.cipher());
         }
         Ok(self.ciphers.get(stream))
+    }
+
+    /// A row as it is, with what opens its values where that is wanted.
+    pub(crate) fn prove(
+        &mut self,
+        stored: StoredEvent,
+        leaf: Option<Hash>,
+        open: bool,
+    ) -> ProvableEvent {
+        let openings = if open {
+            self.openings(&stored)
+        } else {
+            Ok(Vec::new())
+        };
+        let (openings, fault) = match openings {
+            Ok(openings) => (openings, None),
+            Err(fault) => (Vec::new(), Some(fault)),
+        };
+        ProvableEvent {
+            position: stored.position,
+            commit_position: stored.commit_position,
+            account_id: stored.account_id,
+            account_number: stored.account_number,
+            stream: stored.stream,
+            revision: stored.revision,
+            event_type: stored.event_type,
+            event_version: stored.event_version,
+            recorded_at: stored.recorded_at,
+            forgets: stored.forgets,
+            payload: stored.payload,
+            metadata: stored.metadata,
+            leaf,
+            openings,
+            fault,
+        }
+    }
+
+    fn openings(&mut self, stored: &StoredEvent) -> Result<Vec<Opening>, String> {
+        let payload: Value =
+            serde_json::from_str(&stored.payload).map_err(|error| error.to_string())?;
+        let metadata: Value =
+            serde_json::from_str(&stored.metadata).map_err(|error| error.to_string())?;
+        let bound = Bound {
+            stream: &stored.stream,
+            revision: stored.revision,
+            event_type: &stored.event_type,
+        };
+        let cipher = self.cipher(&stored.stream, stored.wrapped.as_deref());
+        let Some(cipher) = cipher.map_err(|error| error.to_string())? else {
+            return Ok(Vec::new());
+        };
+        let mut openings =
+            sealing::openings(&payload, bound, cipher).map_err(|error| error.to_string())?;
+        let text = |name: &str| metadata.get(name).and_then(Value::as_str);
+        if let Some(sealed) = text(SEALED_REASON) {
+            let sealed = Sealed {
+                text: sealed.to_owned(),
+                commitment: text(REASON_COMMITMENT).unwrap_or_default().to_owned(),
+            };
+            let opening = sealing::reason_opening(&sealed, bound, cipher);
+            openings.push(opening.map_err(|error| error.to_string())?);
+        }
+        Ok(openings)
     }
 
     /// Opens a row as far as its key allows.

@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::append::{AppendError, Appended};
 use crate::clock::Timestamp;
-use crate::error::{Cause, OpenError};
+use crate::error::{Cause, OpenError, StoreError};
 use crate::event::RecordedEvent;
 use crate::judge::{Facts, Judge, Placed, Questions, Verdict, Writes};
 use crate::prepared::Prepared;
+use crate::proof::Growth;
 use crate::stored::{date, hash_of};
 use crate::tail::Tail;
 
@@ -38,6 +39,9 @@ pub(crate) trait Ledger: Send {
         writes: &Writes,
     ) -> impl Future<Output = Result<(), Trouble>> + Send;
 
+    /// Stores that the tree is larger, in a transaction of its own; answers whether it had the size it grew from.
+    fn grow(&mut self, growth: &Growth) -> impl Future<Output = Result<bool, Trouble>> + Send;
+
     /// Ends the transaction without writing.
     fn abandon(&mut self) -> impl Future<Output = ()> + Send;
 
@@ -59,6 +63,13 @@ pub(crate) enum Trouble {
     Unknown(Cause),
 }
 
+impl Trouble {
+    fn cause(self) -> Cause {
+        let (Self::Refused(cause) | Self::Lost(cause) | Self::Unknown(cause)) = self;
+        cause
+    }
+}
+
 /// What an append comes to.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -70,6 +81,8 @@ pub(crate) enum Outcome {
 /// Something for the writer to do.
 pub(crate) enum Job {
     Append(Box<Prepared>, oneshot::Sender<Outcome>),
+    /// The answer is whether the tree had the size that it was to grow from.
+    Grow(Growth, oneshot::Sender<Result<bool, StoreError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -100,61 +113,57 @@ pub(crate) fn start<L: Ledger + 'static>(
 async fn run<L: Ledger>(ledger: L, mut queue: mpsc::Receiver<Job>, tail: Arc<Tail>) {
     let mut writer = Writer { ledger, tail };
     let mut next = None;
-    let mut closed = None;
-    while closed.is_none() {
-        let first = match next.take() {
-            Some(waiting) => waiting,
+    let closed = loop {
+        let job = match next.take() {
+            Some(job) => job,
             None => match queue.recv().await {
-                Some(Job::Append(append, answer)) => Waiting {
-                    append: *append,
-                    answer,
-                },
-                Some(Job::Close(answer)) => {
-                    closed = Some(answer);
-                    break;
-                }
-                None => break,
+                Some(job) => job,
+                None => break None,
             },
         };
-        let batch = gather(first, &mut queue, &mut next, &mut closed);
-        writer.write(batch).await;
-    }
-    if let Some(waiting) = next {
-        writer.write(vec![waiting]).await;
-    }
+        match job {
+            Job::Append(append, answer) => {
+                let first = Waiting {
+                    append: *append,
+                    answer,
+                };
+                let batch = gather(first, &mut queue, &mut next);
+                writer.write(batch).await;
+            }
+            Job::Grow(growth, answer) => {
+                let grown = writer.ledger.grow(&growth).await;
+                let (Ok(grown) | Err(grown)) = grown
+                    .map(Ok)
+                    .map_err(|trouble| Err(StoreError::Unavailable(trouble.cause())));
+                // Whoever keeps the tree may have been cut off; it looks at what is stored first.
+                let _ = answer.send(grown);
+            }
+            Job::Close(answer) => break Some(answer),
+        }
+    };
     writer.ledger.close().await;
     if let Some(answer) = closed {
         let _ = answer.send(());
     }
 }
 
-/// Takes what is queued, without waiting for more. What must wait for the next batch is put into `next`.
-fn gather(
-    first: Waiting,
-    queue: &mut mpsc::Receiver<Job>,
-    next: &mut Option<Waiting>,
-    closed: &mut Option<oneshot::Sender<()>>,
-) -> Vec<Waiting> {
+/// Takes what is queued, without waiting for more. What must wait for this batch is put into `next`.
+fn gather(first: Waiting, queue: &mut mpsc::Receiver<Job>, next: &mut Option<Job>) -> Vec<Waiting> {
     let alone = first.append.alone();
     let (mut events, mut bytes) = (first.append.events(), first.append.bytes());
     let mut batch = vec![first];
     while !alone && batch.len() < BATCH && events < BATCH_EVENTS && bytes < BATCH_BYTES {
         match queue.try_recv() {
-            Ok(Job::Append(append, answer)) => {
-                let waiting = Waiting {
+            Ok(Job::Append(append, answer)) if !append.alone() => {
+                events += append.events();
+                bytes += append.bytes();
+                batch.push(Waiting {
                     append: *append,
                     answer,
-                };
-                if waiting.append.alone() {
-                    *next = Some(waiting);
-                    break;
-                }
-                events += waiting.append.events();
-                bytes += waiting.append.bytes();
-                batch.push(waiting);
+                });
             }
-            Ok(Job::Close(answer)) => {
-                *closed = Some(answer);
+            Ok(job) => {
+                *next = Some(job);
                 break;
             }
             Err(_) => break,

@@ -20,8 +20,9 @@ const QUIET: Duration = Duration::from_millis(20);
 /// How long to wait before a log that could not be read is asked again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How long commits gather after a fold while nobody waits for them: fewer transactions cost less than many.
-const GATHER: Duration = Duration::from_millis(15);
+/// How long commits gather after a fold while nobody waits for them: each transaction writes every page that it touches, so
+/// fewer of them write less.
+const GATHER: Duration = Duration::from_millis(60);
 
 /// How often building a view is reported.
 const REPORT: Duration = Duration::from_secs(2);

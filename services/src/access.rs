@@ -118,6 +118,10 @@ access! {
     HistoryService {
         ListEvents: [Auditor],
         ReplayEvents: [Auditor],
+        ExportEvents: [Auditor],
+        GetCheckpoint: [Auditor],
+        GetInclusionProof: [Auditor],
+        GetConsistencyProof: [Auditor],
     }
     OperationsService {
         ListProjections: [Operator],

@@ -33,6 +33,7 @@ mod term;
 mod token;
 mod tour;
 mod user;
+mod verify;
 mod views;
 
 /// Rollbook, an event-sourced user directory: the service and its command line.
@@ -79,6 +80,8 @@ enum Command {
     Routing(routing::RoutingArgs),
     /// Read the log
     History(history::HistoryArgs),
+    /// Check that a log, or an export of it, is what it was
+    Verify(verify::VerifyFlags),
     /// See how the log and the views are
     Operations(operations::OperationsArgs),
     /// Print completions for a shell
@@ -104,7 +107,11 @@ pub fn main() -> ExitCode {
         Err(problem) if problem.is_closed_pipe() => ExitCode::SUCCESS,
         Err(problem) => {
             tell(&problem);
-            ExitCode::FAILURE
+            match problem {
+                // Told apart from a check that could not be made.
+                Problem::NotTrue(_) => ExitCode::from(3),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -141,6 +148,7 @@ impl Cli {
             Command::Involvement(args) => involvement::run(args).await,
             Command::Routing(args) => routing::run(args).await,
             Command::History(args) => history::run(args).await,
+            Command::Verify(flags) => verify::run(flags).await,
             Command::Operations(args) => operations::run(args).await,
             Command::Completions(flags) => manual::completions(&flags, &mut Self::command()),
             Command::Man(flags) => manual::man(&flags, Self::command()),

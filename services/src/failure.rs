@@ -318,9 +318,10 @@ const fn code_of(reason: ErrorReason) -> Code {
             Code::PermissionDenied
         }
         ErrorReason::RevisionMismatch | ErrorReason::Contention => Code::Aborted,
-        ErrorReason::ViewLagging | ErrorReason::ViewStopped | ErrorReason::LogUnavailable => {
-            Code::Unavailable
-        }
+        ErrorReason::ViewLagging
+        | ErrorReason::ViewStopped
+        | ErrorReason::LogUnavailable
+        | ErrorReason::TreeLagging => Code::Unavailable,
         ErrorReason::LogCorrupt => Code::DataLoss,
         ErrorReason::DeadlinePassed => Code::DeadlineExceeded,
         ErrorReason::HashingBusy | ErrorReason::WatcherTooSlow => Code::ResourceExhausted,
@@ -329,7 +330,8 @@ const fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::UserNotFound
         | ErrorReason::InvitationNotFound
         | ErrorReason::CompanyNotFound
-        | ErrorReason::ProjectionNotFound => Code::NotFound,
+        | ErrorReason::ProjectionNotFound
+        | ErrorReason::EventNotFound => Code::NotFound,
         _ => Code::FailedPrecondition,
     }
 }

@@ -20,4 +20,5 @@ pub mod passwords;
 mod plans;
 pub mod server;
 mod tokens;
+pub mod verify;
 mod work;

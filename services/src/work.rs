@@ -4,6 +4,7 @@
 
 mod expiry;
 mod outbox;
+mod proof;
 
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ impl Work {
         };
         let expiry = expiry::Expiry::new(executor.clone(), views.deadlines().clone());
         work.add(executor.log.clone(), "expiry", expiry);
+        let proof = proof::Proof::new(executor.log.clone());
+        work.add(executor.log.clone(), "proof", proof);
         if let Some(mailer) = mailer {
             let outbox = outbox::Outbox::new(executor.clone(), views.mails().clone(), mailer);
             work.add(executor.log.clone(), "mail", outbox);

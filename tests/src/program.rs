@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use crate::caller::{Caller, Identity};
 use crate::database::Database;
-use crate::directory::connect;
+use crate::directory::{Directory, connect};
 
 /// What the program prints before the address it serves at.
 const SERVES_ON: &str = "rollbook serves on http://";
@@ -215,6 +215,23 @@ async fn address_in(output: tokio::process::ChildStdout) -> SocketAddr {
 }
 
 /// The program stands beside the folder of the test's own executable.
+/// Runs a command of the program against a directory that runs in this process, as this caller.
+pub async fn run(directory: &Directory, identity: &Identity, words: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ROLLBOOK_")) {
+        command.env_remove(name);
+    }
+    let server = format!("http://{}", directory.process().address());
+    let command = command
+        .args(words)
+        .env("ROLLBOOK_SERVER", server)
+        .env("ROLLBOOK_TOKEN", directory.token(identity))
+        .kill_on_drop(true)
+        .stdin(Stdio::null());
+    let ended = tokio::time::timeout(PATIENCE, command.output());
+    ended.await.expect("the program ends in time").unwrap()
+}
+
 fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().parent().unwrap().join("rollbook");

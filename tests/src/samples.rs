@@ -42,6 +42,8 @@ pub struct World {
     invitation_token: String,
     /// A mail that could not be sent.
     mail_id: String,
+    /// Of an event of this account.
+    position: u64,
     own: Caller,
     keeper: Keeper,
 }
@@ -283,7 +285,6 @@ impl World {
             .await
             .answer();
         let mail_id = directory.dead_letter(account_id, &idle).await;
-        let own = directory.caller(Identity::new(Role::Own, &idle, Some(account_id)));
         let mut companies = tenant.companies.clone();
         companies.push(spare.company.unwrap().company_id);
         Self {
@@ -292,13 +293,14 @@ impl World {
                 ..tenant
             },
             busy,
+            own: directory.caller(Identity::new(Role::Own, &idle, Some(account_id))),
             idle,
             guest,
             stranger,
             invitation_id: invited.invitation.unwrap().invitation_id,
             invitation_token: invited.token,
             mail_id,
-            own,
+            position: spare.position,
             keeper: Keeper::create(directory, &format!("{account_id}-keeps")).await,
         }
     }
@@ -363,6 +365,7 @@ impl World {
             self.involvement_request(name),
             self.routing_request(name),
             self.reading_request(name),
+            self.proving_request(name),
         ]
         .into_iter()
         .flatten()
@@ -866,6 +869,34 @@ impl World {
                     allegiances
                 }
             )
+            .encode_to_vec(),
+            _ => return None,
+        };
+        Some(bytes)
+    }
+
+    fn proving_request(&self, method: &str) -> Option<Vec<u8>> {
+        let t = &self.tenant;
+        let bytes = match method {
+            "ExportEvents" => pb::ExportEventsRequest {
+                filter: Some(pb::EventFilter {
+                    account_id: t.account_id.clone(),
+                    ..Default::default()
+                }),
+                prove: true,
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            "GetCheckpoint" => ask!(t, GetCheckpointRequest {}).encode_to_vec(),
+            "GetInclusionProof" => pb::GetInclusionProofRequest {
+                position: self.position,
+                tree_size: 0,
+            }
+            .encode_to_vec(),
+            "GetConsistencyProof" => pb::GetConsistencyProofRequest {
+                from_size: 1,
+                to_size: 2,
+            }
             .encode_to_vec(),
             _ => return None,
         };

@@ -15,6 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Cause;
 use crate::judge::{Facts, Questions, REMEMBERED, Writes};
 use crate::prepared::Prepared;
+use crate::proof::Growth;
 use crate::writer::{Ledger, Trouble};
 
 use super::look::{answer, questions};
@@ -137,6 +138,34 @@ impl PostgresLedger {
         Ok(())
     }
 
+    async fn grow_now(&mut self, growth: &Growth) -> Result<bool, sqlx::Error> {
+        let names = growth.tiles.keys();
+        let (levels, numbers): (Vec<_>, Vec<_>) = names
+            .map(|(level, number)| (i16::from(*level), number.cast_signed()))
+            .unzip();
+        let hashes: Vec<&[u8]> = growth.tiles.values().map(Vec::as_slice).collect();
+        let query = sqlx::query(
+            "WITH moved AS (
+                 UPDATE tree_head
+                 SET size = $2, root = $3
+                 WHERE size = $1
+                 RETURNING size
+             )
+             INSERT INTO tree_tiles (level, number, hashes)
+             SELECT t.level, t.number, t.hashes
+             FROM moved, unnest($4::smallint[], $5::bigint[], $6::bytea[]) AS t (level, number, hashes)
+             ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes",
+        )
+        .bind(growth.from.cast_signed())
+        .bind(growth.to.size.cast_signed())
+        .bind(growth.to.root.as_slice())
+        .bind(levels)
+        .bind(numbers)
+        .bind(hashes);
+        let connection = self.connection().await?;
+        Ok(timely(query.execute(connection)).await?.rows_affected() > 0)
+    }
+
     /// Ends what is open after an error that the server reported, or drops a connection that is gone.
     async fn trouble(&mut self, error: sqlx::Error) -> Trouble {
         let lost = is_lost(&error) || self.connection.is_none();
@@ -247,6 +276,13 @@ impl Ledger for PostgresLedger {
             Err(Failure::InCommit(error, transaction)) => {
                 self.fate(error, &transaction, batch, writes).await
             }
+        }
+    }
+
+    async fn grow(&mut self, growth: &Growth) -> Result<bool, Trouble> {
+        match self.grow_now(growth).await {
+            Ok(grown) => Ok(grown),
+            Err(error) => Err(self.trouble(error).await),
         }
     }
 

@@ -11,13 +11,16 @@ use super::checks::schema_version;
 use super::unreachable;
 
 /// Each text takes the tables from its number's version to the next.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [include_str!("migrations/0001_log.sql")];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
+    include_str!("migrations/0001_log.sql"),
+    include_str!("migrations/0002_tree.sql"),
+];
 
 /// The version of the tables that this program reads and writes.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 2;
 
 /// What the application's role may do with each table.
-const GRANTS: [(&str, &str); 9] = [
+const GRANTS: [(&str, &str); 11] = [
     ("events", "SELECT, INSERT"),
     ("log_head", "SELECT, UPDATE"),
     ("log_keys", "SELECT"),
@@ -27,6 +30,8 @@ const GRANTS: [(&str, &str); 9] = [
     ("requests", "SELECT, INSERT, UPDATE, DELETE"),
     ("stream_keys", "SELECT, INSERT, UPDATE"),
     ("side_rows", "SELECT, INSERT, UPDATE, DELETE"),
+    ("tree_tiles", "SELECT, INSERT, UPDATE"),
+    ("tree_head", "SELECT, UPDATE"),
 ];
 
 pub(super) async fn migrate(
@@ -88,9 +93,8 @@ async fn make_log(
         .await
         .map_err(unreachable)?;
     if !rows.is_empty() {
-        return LogKeys::open(master.clone(), &rows)
-            .map(drop)
-            .ok_or(OpenError::WrongMasterKey);
+        let missing = LogKeys::missing(master, &rows).ok_or(OpenError::WrongMasterKey)?;
+        return add_keys(transaction, missing).await;
     }
     sqlx::query(
         "INSERT INTO log_head (single, log_id, position, last_at)
@@ -100,7 +104,14 @@ async fn make_log(
     .execute(&mut **transaction)
     .await
     .map_err(unreachable)?;
-    for (name, wrapped) in LogKeys::create(master) {
+    add_keys(transaction, LogKeys::create(master)).await
+}
+
+async fn add_keys(
+    transaction: &mut Transaction<'_, Postgres>,
+    keys: Vec<(&str, Vec<u8>)>,
+) -> Result<(), OpenError> {
+    for (name, wrapped) in keys {
         sqlx::query("INSERT INTO log_keys (name, wrapped) VALUES ($1, $2)")
             .bind(name)
             .bind(wrapped)

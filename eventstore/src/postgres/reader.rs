@@ -1,5 +1,6 @@
 //! Questions to the database, on connections that only read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -19,6 +20,7 @@ use crate::judge::{KeyState, NAMED, RequestRow};
 use crate::keys::ClaimRow;
 use crate::leadership::Leadership;
 use crate::page::{Page, Parameter, Statement};
+use crate::proof::{TileName, TreeHead};
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
 use crate::tail::Tail;
@@ -291,6 +293,51 @@ impl Home for PostgresHome {
                 accounts: accounts.cast_unsigned(),
                 last_recorded_at: (head > 0).then_some(last_at),
             })
+        }
+        .map(unavailable)
+        .boxed()
+    }
+
+    fn tree(&self) -> Answer<'_, TreeHead> {
+        async {
+            let (size, root): (i64, Vec<u8>) = sqlx::query_as("SELECT size, root FROM tree_head")
+                .fetch_one(&self.pool)
+                .await?;
+            let root = root
+                .try_into()
+                .map_err(|_| sqlx::Error::Decode("the root of the tree is no hash".into()))?;
+            Ok(TreeHead {
+                size: size.cast_unsigned(),
+                root,
+            })
+        }
+        .map(unavailable)
+        .boxed()
+    }
+
+    fn tiles<'a>(&'a self, names: &'a [TileName]) -> Answer<'a, BTreeMap<TileName, Vec<u8>>> {
+        async move {
+            let (levels, numbers): (Vec<_>, Vec<_>) = names
+                .iter()
+                .map(|(level, number)| (i16::from(*level), number.cast_signed()))
+                .unzip();
+            let rows: Vec<(i16, i64, Vec<u8>)> = sqlx::query_as(
+                "SELECT t.level, t.number, t.hashes
+                 FROM unnest($1::smallint[], $2::bigint[]) AS q (level, number)
+                 JOIN tree_tiles AS t ON t.level = q.level AND t.number = q.number",
+            )
+            .bind(levels)
+            .bind(numbers)
+            .fetch_all(&self.pool)
+            .await?;
+            let name = |level: i16, number: i64| {
+                let level = u8::try_from(level).unwrap_or(u8::MAX);
+                (level, number.cast_unsigned())
+            };
+            let tiles = rows.into_iter();
+            Ok(tiles
+                .map(|(level, number, hashes)| (name(level, number), hashes))
+                .collect())
         }
         .map(unavailable)
         .boxed()

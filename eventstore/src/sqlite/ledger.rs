@@ -12,6 +12,7 @@ use crate::append::{Holders, Repeated};
 use crate::clock::Clock;
 use crate::judge::{Facts, Questions, REMEMBERED, RequestRow, Writes};
 use crate::prepared::Prepared;
+use crate::proof::Growth;
 use crate::writer::{Ledger, Trouble};
 
 use super::directory::Directory;
@@ -75,6 +76,26 @@ impl SqliteLedger {
         Ok(())
     }
 
+    fn grow_now(&self, growth: &Growth) -> rusqlite::Result<bool> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let moved = transaction
+            .prepare_cached("UPDATE tree_head SET size = ?2, root = ?3 WHERE size = ?1")?
+            .execute(params![growth.from, growth.to.size, growth.to.root])?;
+        let mut statement = transaction.prepare_cached(
+            "INSERT INTO tree_tiles (level, number, hashes)
+             VALUES (?1, ?2, ?3)
+             ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes",
+        )?;
+        if moved == 1 {
+            for ((level, number), hashes) in &growth.tiles {
+                statement.execute(params![level, number, hashes])?;
+            }
+        }
+        drop(statement);
+        transaction.commit()?;
+        Ok(moved == 1)
+    }
+
     fn prune(&mut self, writes: &Writes) -> rusqlite::Result<()> {
         let due = |at| writes.recorded_at >= at + PRUNE_EVERY;
         if writes.requests.is_empty() || !self.pruned_at.is_none_or(due) {
@@ -121,6 +142,10 @@ impl Ledger for SqliteLedger {
             self.record_now(batch, writes)
                 .map_err(|error| self.refused(error)),
         )
+    }
+
+    fn grow(&mut self, growth: &Growth) -> impl Future<Output = Result<bool, Trouble>> + Send {
+        ready(self.grow_now(growth).map_err(|error| self.refused(error)))
     }
 
     fn abandon(&mut self) -> impl Future<Output = ()> + Send {

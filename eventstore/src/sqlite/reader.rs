@@ -1,5 +1,6 @@
 //! Questions to the SQLite file, on connections that only read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +21,7 @@ use crate::judge::{KeyState, NAMED, RequestRow};
 use crate::keys::ClaimRow;
 use crate::leadership::Leadership;
 use crate::page::{self, Page, Parameter};
+use crate::proof::{TileName, TreeHead};
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
 use crate::tail::Tail;
@@ -260,6 +262,35 @@ ORDER BY e.sequence"
                     })
                 },
             )
+        })
+    }
+
+    fn tree(&self) -> Answer<'_, TreeHead> {
+        self.ask(|connection| {
+            connection
+                .prepare_cached("SELECT size, root FROM tree_head")?
+                .query_row([], |row| {
+                    Ok(TreeHead {
+                        size: row.get(0)?,
+                        root: row.get(1)?,
+                    })
+                })
+        })
+    }
+
+    fn tiles<'a>(&'a self, names: &'a [TileName]) -> Answer<'a, BTreeMap<TileName, Vec<u8>>> {
+        let names = names.to_vec();
+        self.ask(move |connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let mut statement = transaction
+                .prepare_cached("SELECT hashes FROM tree_tiles WHERE level = ?1 AND number = ?2")?;
+            let mut tiles = BTreeMap::new();
+            for name in names {
+                if let Some(hashes) = statement.query_row(name, |row| row.get(0)).optional()? {
+                    tiles.insert(name, hashes);
+                }
+            }
+            Ok(tiles)
         })
     }
 

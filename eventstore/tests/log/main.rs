@@ -16,6 +16,7 @@ mod framework;
 mod given;
 mod house;
 mod leading;
+mod proofs;
 mod proxy;
 mod reading;
 mod requests;

@@ -497,3 +497,22 @@ async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_l
     assert!(followed.to_string().contains("NOT_ALLOWED"), "{followed}");
     office.running.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_exported_and_verified_from_the_command_line() {
+    let office = Office::open().await;
+    office
+        .all(
+            "auditor",
+            "verify --save {checkpoint}
+             history export --out {log} --gzip
+             verify {log} --checkpoint {checkpoint}
+             history export --out {part} --type UserCreated
+             verify {part}",
+        )
+        .await;
+    let again = office.types("auditor", "history export --out {log}").await;
+    let again = again.unwrap_err().to_string();
+    assert!(again.contains("is an export already"), "{again}");
+    office.running.shutdown().await.unwrap();
+}

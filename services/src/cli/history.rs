@@ -1,5 +1,7 @@
 //! `rollbook history`: the log itself, for auditors.
 
+pub mod export;
+
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
@@ -32,6 +34,8 @@ enum HistoryCommand {
     List(List),
     /// Stream the log from a position on; with --json one event a line
     Replay(Replay),
+    /// Write the log, or a part of it, to a file that anybody can check (`rollbook verify`)
+    Export(export::Export),
 }
 
 /// Runs a command about the log.
@@ -40,11 +44,12 @@ pub async fn run(args: HistoryArgs) -> Result<(), Problem> {
     match args.command {
         HistoryCommand::List(list) => list.run(&client).await,
         HistoryCommand::Replay(replay) => replay.run(&client).await,
+        HistoryCommand::Export(export) => export.run(&client).await,
     }
 }
 
 /// Which events, of the account of --account where one is given.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 struct FilterFlags {
     /// Those of this user: id, signature or e-mail address; a deleted one by its id
     #[arg(long)]
@@ -70,6 +75,16 @@ struct FilterFlags {
 }
 
 impl FilterFlags {
+    /// Whether nothing but an account narrows it.
+    fn is_all(&self) -> bool {
+        self.user.is_none()
+            && self.streams.is_empty()
+            && self.event_types.is_empty()
+            && self.actor.is_empty()
+            && self.from.is_none()
+            && self.to.is_none()
+    }
+
     async fn filter(&self, client: &Client) -> Result<EventFilter, Problem> {
         let user_id = match &self.user {
             Some(name) => client.user_id(name).await?,

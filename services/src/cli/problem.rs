@@ -47,6 +47,9 @@ pub enum Problem {
     /// Output cannot be written.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
+    /// The log is not what it was.
+    #[error("{0}")]
+    NotTrue(String),
     /// Something else that the command rests on failed.
     #[error("cannot {action}")]
     Failed {
@@ -224,7 +227,7 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::ViewLagging | R::ViewStopped | R::ProjectionNotFound => {
             Some("`rollbook operations projections` tells how the views are")
         }
-        R::LogUnavailable | R::LogCorrupt => {
+        R::LogUnavailable | R::LogCorrupt | R::TreeLagging => {
             Some("its own log output tells the operator of the service why")
         }
         R::DeadlinePassed => Some("give it longer with --timeout"),
@@ -286,7 +289,8 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         | R::UserExists
         | R::InvitationNotFound
         | R::InvitationAccepted
-        | R::TooManyAccesses => None,
+        | R::TooManyAccesses
+        | R::EventNotFound => None,
     }
 }
 

@@ -24,6 +24,7 @@ mod farewell;
 mod joining;
 mod opening;
 mod people;
+mod proof;
 mod stage;
 mod work;
 
@@ -93,6 +94,8 @@ struct Walked {
     refusal: String,
     /// What the auditor saw at the end.
     history: Vec<Event>,
+    /// What was found where somebody had changed a copy of the log.
+    caught: String,
 }
 
 impl Walked {
@@ -104,7 +107,8 @@ impl Walked {
             .count();
         let events = counted(self.history.len(), "event");
         format!(
-            "\nRefused for {reasons} reasons at once, deleted when they were gone; {events} of hers remain, without her."
+            "\nRefused for {reasons} reasons at once, deleted when they were gone; {events} of hers remain, without her.\nWhat was changed in a copy of the log was found: {}.",
+            self.caught
         )
     }
 }
@@ -121,10 +125,12 @@ async fn walk(stage: &mut Stage) -> Result<Walked, Problem> {
     let refusal = farewell::refused(stage, &successor).await?;
     farewell::accepted(stage, &successor).await?;
     let history = farewell::audited(stage, &before).await?;
+    let caught = proof::taken_home(stage).await?;
     Ok(Walked {
         successor,
         refusal,
         history,
+        caught,
     })
 }
 
@@ -147,7 +153,9 @@ fn next(stage: &Stage, server: &str, successor: &User) -> Result<String, Problem
   rollbook invite send one@example.com two@example.com
   rollbook account get --json
   ROLLBOOK_TOKEN={auditor} \\
-    rollbook history replay --follow"
+    rollbook history replay --follow
+  ROLLBOOK_TOKEN={auditor} \\
+    rollbook verify --save checkpoint"
     ))
 }
 
@@ -193,6 +201,11 @@ mod tests {
             next(&stage, &server, &walked.successor)
                 .unwrap()
                 .contains(&server)
+        );
+        assert!(
+            walked.caught.starts_with("position ") && walked.caught.contains("its leaf"),
+            "{}",
+            walked.caught
         );
         running.shutdown().await.unwrap();
     }

@@ -1,5 +1,9 @@
 //! The log on the wire.
 
+mod stored;
+
+pub use stored::{read_stored_event, stored_event};
+
 use rollbook_aggregates::signin;
 use rollbook_aggregates::values::{AccountId, UserId};
 use rollbook_eventstore::{Direction, Filter, Reason, RecordedEvent, StreamId};

@@ -1,5 +1,7 @@
 //! `HistoryService`.
 
+mod proofs;
+
 use futures::{Stream, StreamExt as _};
 use prost::Message as _;
 use rollbook_aggregates::values::AccountId;
@@ -191,5 +193,35 @@ impl HistoryService for Directory {
         request: Request<pb::ReplayEventsRequest>,
     ) -> Result<Response<Replay>, Status> {
         Ok(Response::new(Directory::replay(self, request).await?))
+    }
+
+    type ExportEventsStream = proofs::Export;
+
+    async fn export_events(
+        &self,
+        request: Request<pb::ExportEventsRequest>,
+    ) -> Result<Response<proofs::Export>, Status> {
+        Ok(Response::new(self.export(request).await?))
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<pb::GetCheckpointRequest>,
+    ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
+        Ok(Response::new(self.checkpoint(request).await?))
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<pb::GetInclusionProofRequest>,
+    ) -> Result<Response<pb::GetInclusionProofResponse>, Status> {
+        Ok(Response::new(self.inclusion(request).await?))
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<pb::GetConsistencyProofRequest>,
+    ) -> Result<Response<pb::GetConsistencyProofResponse>, Status> {
+        Ok(Response::new(self.consistency(request).await?))
     }
 }

@@ -1,9 +1,11 @@
 //! Erasure: when a person or an invitation goes, what was personal is nowhere any more, and the log still replays.
 
 use rollbook_tests::directory::Views;
-use rollbook_tests::files::{files_with, tables_with};
+use rollbook_tests::files::{files_below, files_with, tables_with};
 use rollbook_tests::people::{link, repeatable};
-use rollbook_tests::{Answer as _, Directory, Home, Tenant, ask, pb, stories};
+use rollbook_tests::{
+    Answer as _, Directory, Home, Identity, Role, Tenant, ask, pb, program, stories,
+};
 
 stories! {
     r62_while_it_serves_a_process_soon_holds_nothing_of_the_erased,
@@ -135,11 +137,156 @@ async fn nothing_is_left(directory: &Directory, data_dirs: &[&std::path::Path]) 
     }
 }
 
+/// The wrapped key of a user, as its row has it.
+async fn wrapped_key(directory: &Directory, user_id: &str) -> Option<Vec<u8>> {
+    const QUERY: &str =
+        "SELECT wrapped FROM stream_keys WHERE aggregate_type = 'user' AND aggregate_id = $1";
+    if let Some(database) = directory.database() {
+        let mut connection = database.connect().await;
+        let query = sqlx::query_scalar(QUERY).bind(user_id);
+        return query.fetch_one(&mut connection).await.unwrap();
+    }
+    let path = directory.process().data_dir().join("log.sqlite");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .query_row(QUERY, [user_id], |row| row.get(0))
+        .unwrap()
+}
+
+/// An auditor's export of the whole log.
+async fn exported(directory: &Directory, folder: &std::path::Path, name: &str) -> String {
+    let path = folder.join(name).display().to_string();
+    let auditor = Identity {
+        scope: "personal-data".to_owned(),
+        ..Identity::new(Role::Auditor, "auditor", None)
+    };
+    let export = ["history", "export", "--out", &path];
+    let wrote = program::run(directory, &auditor, &export).await;
+    assert!(wrote.status.success(), "{wrote:?}");
+    let verified = program::run(directory, &auditor, &["verify", &path]).await;
+    assert!(verified.status.success(), "{verified:?}");
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// A text or bytes in every form that somebody may have written them in.
+fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    let mut forms = vec![bytes.to_vec(), hex::encode(bytes).into_bytes()];
+    forms.push(hex::encode_upper(bytes).into_bytes());
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        forms.push(text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+        forms.push(text.encode_utf16().flat_map(u16::to_be_bytes).collect());
+    }
+    // In base64 it depends on what stands before it; the letters at both ends are shared with neighbours.
+    for before in 0..3 {
+        let shifted = [&vec![0; before][..], bytes].concat();
+        for text in [
+            STANDARD_NO_PAD.encode(&shifted),
+            URL_SAFE_NO_PAD.encode(&shifted),
+        ] {
+            forms.push(text.as_bytes()[(before * 4).div_ceil(3)..text.len() - 1].to_vec());
+        }
+    }
+    forms
+}
+
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+fn trigrams(text: &str) -> std::collections::BTreeSet<String> {
+    let letters: Vec<char> = text.to_lowercase().chars().collect();
+    let trigrams = letters.windows(3).map(String::from_iter);
+    // Of hexadecimal digits alone one may stand in an id by chance.
+    let unlike = |trigram: &String| !trigram.chars().all(|letter| letter.is_ascii_hexdigit());
+    trigrams.filter(unlike).collect()
+}
+
+/// What can be read in an export: all but hashes and ciphertexts, in which any three letters stand by chance.
+fn readable(export: &str) -> String {
+    fn texts(value: &serde_json::Value, found: &mut String) {
+        match value {
+            serde_json::Value::Object(map) => {
+                for (name, value) in map {
+                    let random = [
+                        "$sealed",
+                        "$commitment",
+                        "$reason",
+                        "$reason_commitment",
+                        "leafhash",
+                    ];
+                    if name == "metadata" {
+                        texts(
+                            &serde_json::from_str(value.as_str().unwrap()).unwrap(),
+                            found,
+                        );
+                    } else if !random.contains(&name.as_str()) {
+                        found.push_str(name);
+                        texts(value, found);
+                    }
+                }
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+            other => {
+                // Apart, so that no three letters come of two values.
+                found.push('\n');
+                found.push_str(&other.to_string());
+                found.push('\n');
+            }
+        }
+    }
+    let mut found = String::new();
+    for line in export.lines() {
+        texts(&serde_json::from_str(line).unwrap(), &mut found);
+    }
+    found
+}
+
+/// Neither the person nor its key is in any file, table or export, in whatever form.
+async fn no_form_is_left(directory: &Directory, before: &str, after: &str, key: &[u8]) {
+    let personal = personal_texts();
+    let wanted = personal.iter().map(String::as_bytes).chain([key]);
+    let forms: Vec<_> = wanted
+        .flat_map(forms)
+        .filter(|form| form.len() >= 6)
+        .collect();
+    let files = files_below(directory.process().data_dir());
+    for (name, bytes) in files
+        .iter()
+        .map(|path| (path.display().to_string(), std::fs::read(path).unwrap()))
+        .chain([("the export".to_owned(), after.as_bytes().to_vec())])
+    {
+        for form in &forms {
+            assert!(
+                !holds(&bytes, form),
+                "{name} holds {}",
+                String::from_utf8_lossy(form)
+            );
+        }
+    }
+    if let Some(database) = directory.database() {
+        let key = hex::encode(key);
+        assert_eq!(tables_with(database, &[&key]).await, []);
+    }
+    let others = trigrams(&readable(before));
+    let own = personal.iter().flat_map(|text| trigrams(text));
+    let own: Vec<_> = own.filter(|trigram| !others.contains(trigram)).collect();
+    assert!(own.len() > 20, "{own:?}");
+    let left = readable(after).to_lowercase();
+    for trigram in own {
+        assert!(!left.contains(&trigram), "{trigram} is in the export");
+    }
+}
+
 async fn erased(home: Home) {
     let directory = Directory::start(home).await;
     let acme = Tenant::create(&directory, "acme").await;
     uninvited(&acme).await;
+    let folder = tempfile::tempdir().unwrap();
+    let before = exported(&directory, folder.path(), "before").await;
     let (user_id, create) = lived(&acme).await;
+    let key = wrapped_key(&directory, &user_id).await.unwrap();
     acme.admin
         .users()
         .delete_user(pb::DeleteUserRequest {
@@ -191,6 +338,9 @@ async fn erased(home: Home) {
     let directory = directory.restarted(Views::Kept).await;
     let data_dir = directory.process().data_dir().to_owned();
     nothing_is_left(&directory, &[&data_dir]).await;
+    assert_eq!(wrapped_key(&directory, &user_id).await, None);
+    let after = exported(&directory, folder.path(), "after").await;
+    no_form_is_left(&directory, &before, &after, &key).await;
     let directory = directory.restarted(Views::Lost).await;
     let acme = acme.at(directory.process());
     assert_eq!(acme.get(&user_id).await.status(), pb::UserStatus::Deleted);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 stories! {
     r57_rows_are_answered_in_their_order_and_a_bad_one_fails_alone,
     r57_a_supervisor_is_named_by_signature_and_may_stand_in_a_row_before,
+    r57_a_row_never_finds_its_supervisor_in_a_row_behind_it,
     r57_an_import_sent_again_answers_the_same_and_commits_nothing_twice,
     r57_a_rehearsal_commits_nothing_and_minds_the_rows_before,
     r57_results_come_while_rows_are_still_to_be_sent,
@@ -222,6 +223,43 @@ async fn r57_a_supervisor_is_named_by_signature_and_may_stand_in_a_row_before(
         [created(&results[2]).user_id.as_str()]
     );
     assert_eq!(supervisors(5).await, [anna.as_str()]);
+}
+
+async fn r57_a_row_never_finds_its_supervisor_in_a_row_behind_it(directory: &Directory) {
+    const PAIRS: usize = 40;
+    let acme = Tenant::create(directory, "acme").await;
+    let alpha = &acme.companies[0];
+    let rows: Vec<_> = (0..PAIRS)
+        .flat_map(|number| {
+            let early = pb::ImportRow {
+                supervisors: vec![pb::ImportSupervisor {
+                    company_id: String::new(),
+                    signature: format!("late{number}"),
+                }],
+                ..row(pb::NewUser {
+                    companies: vec![link(alpha)],
+                    ..person(&format!("EARLY{number}"))
+                })
+            };
+            let late = pb::NewUser {
+                companies: vec![link(alpha)],
+                ..person(&format!("LATE{number}"))
+            };
+            [early, row(late)]
+        })
+        .collect();
+    let rehearse = pb::CommandOptions {
+        validate_only: true,
+        ..pb::CommandOptions::default()
+    };
+    for options in [rehearse, pb::CommandOptions::default()] {
+        let results = import(&acme, options, rows.clone()).await;
+        assert_eq!(reasons(&results), ["SUPERVISOR_UNFIT", ""].repeat(PAIRS));
+        for early in results.iter().step_by(2) {
+            let violation = &refused(early).violations[0].r#type;
+            assert_eq!(violation, "SUPERVISOR_NOT_FOUND");
+        }
+    }
 }
 
 async fn r57_an_import_sent_again_answers_the_same_and_commits_nothing_twice(

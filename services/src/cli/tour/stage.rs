@@ -1,6 +1,10 @@
 //! The stage of the tour: a running service, its callers, and the voice that tells what happens.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rollbook_proto::v1::{Company, User};
 use tonic::transport::{Channel, Endpoint};
@@ -19,6 +23,8 @@ const TERM: Duration = Duration::from_hours(12);
 pub struct Stage {
     channel: Channel,
     signing_key: String,
+    /// Where the service keeps its data.
+    pub data_dir: PathBuf,
     /// The companies of the account.
     pub companies: Vec<Company>,
     /// The first administrator.
@@ -43,6 +49,7 @@ impl Stage {
         Ok(Self {
             channel,
             signing_key,
+            data_dir: data_dir.to_owned(),
             companies: Vec::new(),
             administrator: User::default(),
         })

@@ -276,9 +276,14 @@ impl Tally {
     }
 }
 
-/// The rows that are under way, by what only one may have: a row waits for those before it that its own outcome rests on.
+/// The rows that are under way: a row waits for those before it that its own outcome rests on, or theirs on it.
 #[derive(Default)]
-struct UnderWay(HashMap<Own, watch::Receiver<()>>);
+struct UnderWay {
+    /// By what only one may have.
+    owning: HashMap<Own, watch::Receiver<()>>,
+    /// By the signatures of supervisors, who are no rows before them unless they wait.
+    naming: HashMap<Folded, Vec<watch::Receiver<()>>>,
+}
 
 /// What a row takes for its user.
 #[derive(PartialEq, Eq, Hash)]
@@ -288,7 +293,8 @@ enum Own {
 }
 
 impl UnderWay {
-    /// The rows that have its signature or address, so that the first row gets it, and those of its supervisors.
+    /// The rows that have its signature or address, so that the first row gets it, those of its supervisors, and those that
+    /// name it as theirs, so that none finds a row behind it.
     fn those_before(&self, row: &pb::ImportRow, login: Login) -> Vec<watch::Receiver<()>> {
         let signature = |text: &str| Own::Signature(Folded::of(text));
         let supervisors = row.supervisors.iter();
@@ -300,20 +306,33 @@ impl UnderWay {
             // Addresses may be shared where they are no login; nobody waits for one then.
             wanted.extend((login == Login::Email).then(|| Own::Email(Folded::of(&user.email))));
         }
-        let rows = wanted.iter().filter_map(|own| self.0.get(own));
-        rows.cloned().collect()
+        let rows = wanted.iter().filter_map(|own| self.owning.get(own));
+        let own = row.user.as_ref().map(|user| Folded::of(&user.signature));
+        let naming = own.and_then(|own| self.naming.get(&own));
+        rows.chain(naming.into_iter().flatten()).cloned().collect()
     }
 
     /// Adds a row, which is under way for as long as what is answered is kept.
     fn add(&mut self, row: &pb::ImportRow) -> watch::Sender<()> {
-        if self.0.len() >= 8 * UNDER_WAY {
-            self.0.retain(|_, row| row.has_changed().is_ok());
+        let goes_on = |row: &watch::Receiver<()>| row.has_changed().is_ok();
+        if self.owning.len() >= 8 * UNDER_WAY {
+            self.owning.retain(|_, row| goes_on(row));
+            self.naming.retain(|_, rows| rows.iter().any(goes_on));
         }
         let (ended, row_ends) = watch::channel(());
+        for supervisor in &row.supervisors {
+            let signature = Folded::of(&supervisor.signature);
+            let rows = self.naming.entry(signature).or_default();
+            if rows.len() >= 2 * UNDER_WAY {
+                rows.retain(goes_on);
+            }
+            rows.push(row_ends.clone());
+        }
         if let Some(user) = &row.user {
             let own = Own::Signature(Folded::of(&user.signature));
-            self.0.insert(own, row_ends.clone());
-            self.0.insert(Own::Email(Folded::of(&user.email)), row_ends);
+            self.owning.insert(own, row_ends.clone());
+            let own = Own::Email(Folded::of(&user.email));
+            self.owning.insert(own, row_ends);
         }
         ended
     }
