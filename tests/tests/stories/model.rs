@@ -242,8 +242,8 @@ impl Model {
             .collect();
         let administrator = self.people[source].administrator;
         let new = Person {
-            companies,
             administrator,
+            companies,
             ..new
         };
         self.enter(new, false)

@@ -158,6 +158,7 @@ impl Person {
 /// What an answer comes to: the result of a sign-in or the reason of a refusal; nothing where it is simply done.
 type Answer = Option<String>;
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer like every other")]
 fn reason(name: &str) -> Answer {
     Some(name.to_owned())
 }
@@ -486,7 +487,7 @@ impl<'a> Both<'a> {
             Step::Reset(_) => person.reset = Some((resets.saturating_sub(1), now + RESET_FOR)),
             Step::Resend(_) if person.onboarded => return reason("ONBOARDED"),
             Step::Resend(_) => {
-                person.welcome = Some((welcomes.saturating_sub(1), now + WELCOME_FOR))
+                person.welcome = Some((welcomes.saturating_sub(1), now + WELCOME_FOR));
             }
             Step::Lock(_) if !person.locked => {
                 person.locked = true;

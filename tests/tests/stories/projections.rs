@@ -127,14 +127,23 @@ async fn r64_a_view_that_differs_from_the_log_is_told_and_replaced(directory: &D
 
 async fn r64_a_view_that_is_not_there_is_refused(directory: &Directory) {
     let mut operations = directory.operator().operations();
-    for name in ["", "user", "users-v1", "../users", "Users"] {
+    let not_there = (Code::NotFound, "PROJECTION_NOT_FOUND");
+    let no_name = (Code::InvalidArgument, "MALFORMED");
+    for (name, (code, reason)) in [
+        ("user", not_there),
+        ("snapshots", not_there),
+        ("", no_name),
+        ("users-v1", no_name),
+        ("../users", no_name),
+        ("Users", no_name),
+    ] {
         let answer = operations.rebuild_projection(rebuild(name)).await;
-        answer.refusal().is(Code::NotFound, "PROJECTION_NOT_FOUND");
+        answer.refusal().is(code, reason);
         let name = name.to_owned();
         let answer = operations
             .copy_projection(pb::CopyProjectionRequest { name })
             .await;
-        answer.refusal().is(Code::NotFound, "PROJECTION_NOT_FOUND");
+        answer.refusal().is(code, reason);
     }
 }
 

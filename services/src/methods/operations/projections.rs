@@ -19,6 +19,9 @@ use crate::gate::Call;
 /// How many bytes of a copy stand in one message.
 const PIECE: usize = 256 * 1024;
 
+/// How long the name of a view may be.
+const LONGEST_NAME: usize = 40;
+
 /// What a copy of a view is sealed as.
 pub(crate) fn sealed_as(name: &str, version: u32) -> String {
     format!("view {name} v{version}")
@@ -35,6 +38,7 @@ impl Directory {
             compare,
             validate_only,
         } = request.into_inner();
+        let name = view_name(name)?;
         let how = Rebuild {
             compare,
             keep: validate_only,
@@ -49,6 +53,7 @@ impl Directory {
     ) -> Outcome<Answers<pb::CopyProjectionResponse>> {
         let call = Call::of(&request)?;
         let pb::CopyProjectionRequest { name } = request.into_inner();
+        let name = view_name(name)?;
         let copy = self.views().copy(&name).await?.ok_or_else(not_found)?;
         tracing::info!(
             view = name,
@@ -69,6 +74,18 @@ impl Directory {
             ..pb::CopyProjectionResponse::default()
         };
         Ok(self.answers(&call, |sender| hand_out(described, copy, seal, sender)))
+    }
+}
+
+/// A name as views have them.
+fn view_name(name: String) -> Outcome<String> {
+    let is_one = (1..=LONGEST_NAME).contains(&name.len())
+        && name.bytes().all(|letter| letter.is_ascii_lowercase());
+    if is_one {
+        Ok(name)
+    } else {
+        let problem = format!("1 to {LONGEST_NAME} small letters from a to z");
+        Err(Failure::malformed_field("name", problem))
     }
 }
 
