@@ -289,11 +289,10 @@ async fn r63_nothing_of_an_account_can_be_left_out_or_put_in() {
         let mut fewer = lines.clone();
         fewer.remove(index);
         let found = verify(&fewer, &checkpoint, &kept).unwrap_err();
-        let next = lines
-            .get(index + 1)
-            .map_or(lines[index - 1].event.position + 1, |next| {
-                next.event.position
-            });
+        let next = match lines.get(index + 1) {
+            Some(next) => next.event.position,
+            None => lines[index - 1].event.position + 1,
+        };
         assert_eq!(found.position, next, "{found}");
         // An event that was never in the tree, however well it was made.
         let mut other = lines.clone();
