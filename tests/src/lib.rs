@@ -19,6 +19,7 @@ pub mod database;
 pub mod directory;
 pub mod files;
 pub mod mail_server;
+pub mod model;
 pub mod people;
 
 pub mod program;

@@ -216,7 +216,9 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::TooManyReviewers => Some("retract reviews that no longer count first"),
         R::TooLarge => Some("split it into several commands"),
         R::PageTokenInvalid => Some("begin the list anew"),
-        R::PositionBeyondHead => Some("`rollbook operations log` tells the last position"),
+        R::PositionBeyondHead => Some(
+            "the last event of `rollbook history list --backwards --limit 1` tells how far the log goes",
+        ),
         R::RevisionMismatch => {
             Some("read it again, and give the revision it has now with --expected-revision")
         }

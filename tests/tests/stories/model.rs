@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
+use rollbook_tests::model::live_through;
 use rollbook_tests::people::{administrator, link, person, report_to};
 use rollbook_tests::{Answer as _, Caller, Directory, Home, Refusal, Tenant, ask, pb};
-use tokio::runtime::Runtime;
 
 /// Every step takes so long that the next call carries a token issued after it.
 const PACE: TimeDelta = TimeDelta::minutes(31);
@@ -1081,31 +1081,16 @@ fn mask(path: &str) -> prost_types::FieldMask {
     }
 }
 
-/// Lets the service and the model live through the same, sequence after sequence, each in an account of its own.
 fn live(home: Home, cases: u32) {
-    let runtime = Runtime::new().unwrap();
-    let directory = runtime.block_on(Directory::start(home));
-    let accounts = std::cell::Cell::new(0_u32);
-    let config = Config {
-        failure_persistence: None,
-        max_shrink_iters: 400,
-        ..Config::with_cases(cases)
-    };
-    TestRunner::new(config)
-        .run(&prop::collection::vec(step(), 1..60), |steps| {
-            accounts.set(accounts.get() + 1);
-            runtime.block_on(async {
-                let account_id = format!("model-{}", accounts.get());
-                let mut both = Both::start(&directory, &account_id).await;
-                for step in &steps {
-                    both.take(step).await?;
-                    both.compare().await?;
-                }
-                Ok(())
-            })
-        })
-        .unwrap_or_else(|differ| panic!("{differ}"));
-    runtime.block_on(directory.finish());
+    let steps = prop::collection::vec(step(), 1..60);
+    live_through(home, cases, steps, &async |directory, account_id, steps| {
+        let mut both = Both::start(directory, account_id).await;
+        for step in steps {
+            both.take(step).await?;
+            both.compare().await?;
+        }
+        Ok(())
+    });
 }
 
 #[test]
