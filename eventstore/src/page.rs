@@ -82,6 +82,16 @@ impl Statement {
             }
             self.sql.push(')');
         }
+        if let Some(last) = filter.positions.last() {
+            // The last one again and again up to the next power of two: a database plans a few statements, not a thousand.
+            let padded = filter.positions.len().next_power_of_two();
+            let mut join = "\nAND e.position IN (";
+            for at in 0..padded {
+                self.add(join, number(*filter.positions.get(at).unwrap_or(last)));
+                join = ", ";
+            }
+            self.sql.push(')');
+        }
     }
 
     fn one_of(&mut self, start: &str, values: &[String]) {
@@ -140,5 +150,26 @@ mod tests {
              \nOR e.aggregate_type = $10 AND e.aggregate_id = $11)\nORDER BY e.position DESC\nLIMIT $12"
         );
         assert_eq!(statement.parameters[1], Parameter::Number(i64::MAX));
+    }
+
+    #[test]
+    fn statements_for_positions_come_in_few_lengths() {
+        let page = Page {
+            filter: Filter {
+                positions: vec![4, 5, 9],
+                ..Filter::default()
+            },
+            ..Page::span(0, 9, 3)
+        };
+        let statement = Statement::page("SELECT 1", '?', &page);
+        assert!(
+            statement
+                .sql
+                .contains("\nAND e.position IN (?3, ?4, ?5, ?6)\nORDER BY"),
+            "{}",
+            statement.sql
+        );
+        let asked = [4, 5, 9, 9].map(Parameter::Number);
+        assert_eq!(statement.parameters[2..6], asked);
     }
 }

@@ -31,6 +31,8 @@ pub struct Filter {
     pub from_time: Option<Timestamp>,
     /// Only before this time.
     pub to_time: Option<Timestamp>,
+    /// Only at one of these positions.
+    pub positions: Vec<u64>,
 }
 
 /// A page of the log.

@@ -1,143 +1,151 @@
-//! The audit trail: who did what to which user, invitation or account, and when. Nothing in it is personal.
+//! The audit trail: where in the log an account's events stand that were done for an actor, and those of a type. The log
+//! itself finds neither without reading all that the account has. Nothing in it is personal.
 
-use rollbook_aggregates::domain::Timestamp;
-use rollbook_aggregates::values::{AccountId, InvitationId, UserId};
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, Row, params};
 
-use crate::columns::time;
 use crate::event::Folded;
-use crate::page::{Page, one_more, rows, total};
+use crate::page::rows;
 use crate::reading::{ReadError, questions_of};
 use crate::view::{FoldError, View};
 
 const TABLES: &str = "
-    CREATE TABLE trail (
-        position INTEGER PRIMARY KEY,
-        account_id TEXT NOT NULL,
-        account_number INTEGER NOT NULL,
-        subject_kind TEXT NOT NULL,
-        subject_id TEXT NOT NULL,
-        event_type TEXT NOT NULL,
-        actor TEXT NOT NULL,
-        service TEXT NOT NULL,
-        request_id TEXT,
-        trace_id TEXT,
-        recorded_at INTEGER NOT NULL
+    CREATE TABLE accounts (
+        account INTEGER PRIMARY KEY,
+        account_id TEXT NOT NULL UNIQUE
     ) STRICT;
+
+    CREATE TABLE actors (
+        actor INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE
+    ) STRICT;
+
+    CREATE TABLE event_types (
+        event_type INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE
+    ) STRICT;
+
+    CREATE TABLE events_by_actor (
+        actor INTEGER NOT NULL,
+        account INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        event_type INTEGER NOT NULL,
+        PRIMARY KEY (actor, account, position)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE events_by_type (
+        event_type INTEGER NOT NULL,
+        account INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (event_type, account, position)
+    ) STRICT, WITHOUT ROWID;
 ";
 
-/// What only questions need: made once the rows are there.
-const INDEXES: &[&str] = &[
-    "CREATE INDEX trail_by_account ON trail (account_id, position)",
-    "CREATE INDEX trail_by_subject ON trail (subject_id, position)",
-];
+const ADD_ACCOUNT: &str = "
+    INSERT OR IGNORE INTO accounts (account_id)
+    VALUES (?1)";
 
-const INSERT: &str = "
-    INSERT INTO trail (
-        position, account_id, account_number, subject_kind, subject_id, event_type,
-        actor, service, request_id, trace_id, recorded_at
-    )
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+const ADD_ACTOR: &str = "
+    INSERT OR IGNORE INTO actors (name)
+    VALUES (?1)";
 
-/// A statement for a page of the trail, and the one that counts it.
-macro_rules! pages {
-    ($whose:literal, $index:literal) => {
+const ADD_TYPE: &str = "
+    INSERT OR IGNORE INTO event_types (name)
+    VALUES (?1)";
+
+const PUT_BY_ACTOR: &str = "
+    INSERT INTO events_by_actor (actor, account, position, event_type)
+    SELECT actor, account, ?4, event_type
+    FROM actors, accounts, event_types
+    WHERE actors.name = ?1 AND account_id = ?2 AND event_types.name = ?3";
+
+const PUT_BY_TYPE: &str = "
+    INSERT INTO events_by_type (event_type, account, position)
+    SELECT event_type, account, ?3
+    FROM event_types, accounts
+    WHERE name = ?1 AND account_id = ?2";
+
+/// A statement for positions, forwards and backwards; `?1` to `?3` are the bounds and the limit.
+macro_rules! positions {
+    ($from:literal) => {
         [
-            concat!(
-                "SELECT position, account_number, subject_kind, subject_id, event_type,
-        actor, service, request_id, trace_id, recorded_at
-    FROM trail INDEXED BY ",
-                $index,
-                "
-    WHERE ",
-                $whose,
-                " AND position > ?4
-    ORDER BY position
-    LIMIT ?5"
-            ),
-            concat!(
-                "SELECT position, account_number, subject_kind, subject_id, event_type,
-        actor, service, request_id, trace_id, recorded_at
-    FROM trail INDEXED BY ",
-                $index,
-                "
-    WHERE ",
-                $whose,
-                " AND position < ?4
-    ORDER BY position DESC
-    LIMIT ?5"
-            ),
-            concat!(
-                "SELECT count(*)
-    FROM trail INDEXED BY ",
-                $index,
-                "
-    WHERE ",
-                $whose
-            ),
+            concat!($from, "\n    ORDER BY position\n    LIMIT ?3"),
+            concat!($from, "\n    ORDER BY position DESC\n    LIMIT ?3"),
         ]
     };
 }
 
-/// Forwards, backwards, and how many.
-const OF_ACCOUNT: [&str; 3] = pages!(
-    "account_id = ?1 AND ?2 IS NULL AND ?3 IS NULL",
-    "trail_by_account"
-);
-const OF_SUBJECT: [&str; 3] = pages!(
-    "account_id = ?1 AND subject_kind = ?2 AND subject_id = ?3",
-    "trail_by_subject"
+const OF_ACTOR: [&str; 2] = positions!(
+    "
+    SELECT position
+    FROM events_by_actor
+    WHERE actor = (SELECT actor FROM actors WHERE name = ?4)
+    AND position > ?1 AND position <= ?2
+    AND (?5 = '[]' OR event_type IN (
+        SELECT event_type
+        FROM json_each(?5)
+        JOIN event_types ON name = value
+    ))"
 );
 
-/// Whom or what a trail is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// One user.
-    User(UserId),
-    /// One invitation.
-    Invitation(InvitationId),
+const OF_ACTOR_IN_ACCOUNT: [&str; 2] = positions!(
+    "
+    SELECT position
+    FROM events_by_actor
+    WHERE actor = (SELECT actor FROM actors WHERE name = ?4)
+    AND account = (SELECT account FROM accounts WHERE account_id = ?6)
+    AND position > ?1 AND position <= ?2
+    AND (?5 = '[]' OR event_type IN (
+        SELECT event_type
+        FROM json_each(?5)
+        JOIN event_types ON name = value
+    ))"
+);
+
+const OF_TYPE: [&str; 2] = positions!(
+    "
+    SELECT position
+    FROM events_by_type
+    WHERE event_type = (SELECT event_type FROM event_types WHERE name = ?4)
+    AND account = (SELECT account FROM accounts WHERE account_id = ?5)
+    AND position > ?1 AND position <= ?2"
+);
+
+/// What the events of a trail have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trail {
+    /// They were done for one actor.
+    OfActor {
+        /// For whom.
+        actor: String,
+        /// Of which types; of any where none is named.
+        event_types: Vec<String>,
+        /// In which account; in all where none is named.
+        account_id: Option<String>,
+    },
+    /// They are of some types, and one account's.
+    OfTypes {
+        /// Of which types.
+        event_types: Vec<String>,
+        /// In which account.
+        account_id: String,
+    },
 }
 
-/// A question for a trail, by position.
+/// A question for the positions of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListTrail {
-    /// Whose account.
-    pub account: AccountId,
-    /// About whom; nothing: everything in the account.
-    pub subject: Option<Subject>,
-    /// Whether the newest comes first.
+pub struct FindEvents {
+    /// Of which events.
+    pub trail: Trail,
+    /// Only above this position.
+    pub above: u64,
+    /// Only up to this position.
+    pub up_to: u64,
+    /// Whether the newest come first.
     pub descending: bool,
-    /// Where the page before ended.
-    pub after: Option<u64>,
-    /// How many at most, 1 to 1000.
-    pub limit: u32,
-    /// Whether to count them all.
-    pub total: bool,
-}
-
-/// An event of a trail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrailRow {
-    /// Where it stands in the log.
-    pub position: u64,
-    /// Its number in the account.
-    pub account_number: u64,
-    /// The type of what it happened to: `account`, `user`, `invitation`, `invoice`.
-    pub subject_kind: String,
-    /// The id of what it happened to.
-    pub subject_id: String,
-    /// What happened.
-    pub event_type: String,
-    /// Who did it.
-    pub actor: String,
-    /// The service that called.
-    pub service: String,
-    /// The request.
-    pub request_id: Option<String>,
-    /// The trace it was part of.
-    pub trace_id: Option<String>,
-    /// When.
-    pub recorded_at: Timestamp,
+    /// How many at most.
+    pub limit: usize,
 }
 
 /// The view of the audit trail.
@@ -145,9 +153,9 @@ pub(crate) struct AuditView;
 
 impl View for AuditView {
     const NAME: &'static str = "audit";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const TABLES: &'static [&'static str] = &[TABLES];
-    const INDEXES: &'static [&'static str] = INDEXES;
+    const INDEXES: &'static [&'static str] = &[];
 
     fn concerns(_event: &Folded) -> bool {
         true
@@ -155,80 +163,79 @@ impl View for AuditView {
 
     fn fold(tables: &Connection, folded: &Folded) -> Result<(), FoldError> {
         let recorded = &folded.recorded;
-        tables.prepare_cached(INSERT)?.execute(params![
-            recorded.position,
-            recorded.account_id,
-            recorded.account_number,
-            recorded.stream.aggregate_type,
-            recorded.stream.aggregate_id,
-            recorded.event_type,
-            recorded.metadata.actor,
-            recorded.metadata.service,
-            recorded.metadata.request_id,
-            recorded.metadata.trace_id,
-            folded.micros(),
-        ])?;
+        let (account, event_type) = (&recorded.account_id, &recorded.event_type);
+        let (actor, position) = (&recorded.metadata.actor, recorded.position);
+        let by_actor = params![actor, account, event_type, position];
+        let mut put = tables.prepare_cached(PUT_BY_ACTOR)?;
+        if put.execute(by_actor)? == 0 {
+            for (add, name) in [
+                (ADD_ACCOUNT, account),
+                (ADD_ACTOR, actor),
+                (ADD_TYPE, event_type),
+            ] {
+                tables.prepare_cached(add)?.execute([name])?;
+            }
+            put.execute(by_actor)?;
+        }
+        let by_type = params![event_type, account, position];
+        tables.prepare_cached(PUT_BY_TYPE)?.execute(by_type)?;
         Ok(())
     }
 }
 
 questions_of! {
-    /// Who did what, and when.
+    /// Which events were done for whom, and which are of a type.
     AuditTrail
 }
 
 impl AuditTrail {
-    /// A page of a trail; a page ends at its last row's position.
+    /// Where events of a trail stand in the log, in the order asked for.
     ///
     /// # Errors
     /// The file of the view cannot be read.
-    pub async fn list(&self, query: ListTrail) -> Result<Page<TrailRow, u64>, ReadError> {
-        self.0.list(move |tables| list(tables, &query)).await
+    pub async fn find(&self, query: FindEvents) -> Result<Vec<u64>, ReadError> {
+        self.0.list(move |tables| find(tables, &query)).await
     }
 }
 
-fn list(tables: &Connection, query: &ListTrail) -> rusqlite::Result<Page<TrailRow, u64>> {
-    let (kind, id) = match query.subject {
-        None => (None, None),
-        Some(Subject::User(user)) => (Some("user"), Some(user.to_string())),
-        Some(Subject::Invitation(invitation)) => (Some("invitation"), Some(invitation.to_string())),
-    };
-    let [forwards, backwards, count] = if query.subject.is_some() {
-        OF_SUBJECT
-    } else {
-        OF_ACCOUNT
-    };
-    let (select, start) = if query.descending {
-        (backwards, i64::MAX as u64)
-    } else {
-        (forwards, 0)
-    };
-    let account = query.account.as_str();
-    let page = params![
-        account,
-        kind,
-        id,
-        query.after.unwrap_or(start),
-        one_more(query.limit)
-    ];
-    let found = rows(tables, select, page, read)?;
-    let total = total(tables, query.total, count, params![account, kind, id])?;
-    Ok(Page::cut(found, query.limit, total, |row: &TrailRow| {
-        row.position
-    }))
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<TrailRow> {
-    Ok(TrailRow {
-        position: row.get(0)?,
-        account_number: row.get(1)?,
-        subject_kind: row.get(2)?,
-        subject_id: row.get(3)?,
-        event_type: row.get(4)?,
-        actor: row.get(5)?,
-        service: row.get(6)?,
-        request_id: row.get(7)?,
-        trace_id: row.get(8)?,
-        recorded_at: time(row, 9)?,
-    })
+fn find(tables: &Connection, query: &FindEvents) -> rusqlite::Result<Vec<u64>> {
+    let way = usize::from(query.descending);
+    let up_to = i64::try_from(query.up_to).unwrap_or(i64::MAX);
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let (above, position) = (query.above, |row: &Row<'_>| row.get(0));
+    match &query.trail {
+        Trail::OfActor {
+            actor,
+            event_types,
+            account_id,
+        } => {
+            let types = serde_json::Value::from(event_types.as_slice()).to_string();
+            match account_id {
+                None => {
+                    let asked = params![above, up_to, limit, actor, types];
+                    rows(tables, OF_ACTOR[way], asked, position)
+                }
+                Some(account) => {
+                    let asked = params![above, up_to, limit, actor, types, account];
+                    rows(tables, OF_ACTOR_IN_ACCOUNT[way], asked, position)
+                }
+            }
+        }
+        Trail::OfTypes {
+            event_types,
+            account_id,
+        } => {
+            let mut found = BTreeSet::new();
+            for event_type in event_types {
+                let asked = params![above, up_to, limit, event_type, account_id];
+                found.extend(rows::<u64>(tables, OF_TYPE[way], asked, position)?);
+            }
+            let mut found: Vec<_> = found.into_iter().collect();
+            if query.descending {
+                found.reverse();
+            }
+            found.truncate(query.limit);
+            Ok(found)
+        }
+    }
 }

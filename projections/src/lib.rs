@@ -34,7 +34,7 @@ mod users;
 mod view;
 mod views;
 
-pub use audit::{AuditTrail, ListTrail, Subject, TrailRow};
+pub use audit::{AuditTrail, FindEvents, Trail};
 pub use changes::{Changed, UserChanged, UserChanges};
 pub use compare::{Comparison, TableComparison};
 pub use copies::{ViewCopy, ViewSource};

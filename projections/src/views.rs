@@ -278,7 +278,7 @@ impl Views {
         &self.0.invitations
     }
 
-    /// Who did what, and when.
+    /// Which events were done for whom, and which are of a type.
     #[must_use]
     pub fn audit(&self) -> &AuditTrail {
         &self.0.audit

@@ -147,6 +147,16 @@ impl Log {
         self.read_page(query, above, up_to).await
     }
 
+    /// The positions that a query may find events at: above the first, up to the second, which is the head at most.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn span(&self, query: &ReadQuery) -> Result<(u64, u64), StoreError> {
+        let head = self.head().await?;
+        let (above, up_to) = self.bounds(query).await?;
+        Ok((above, up_to.min(head)))
+    }
+
     /// Every event from a position on, page by page; with `follow` forwards also every event to come.
     ///
     /// The query's limit is the size of a page. No event is skipped or given twice, and [`Follow::CaughtUp`] tells where

@@ -1,132 +1,29 @@
 //! The audit trail.
 
-use rollbook_aggregates::user::{UserDeleted, UserLocked};
-use rollbook_aggregates::values::AccountId;
-use rollbook_projections::{Freshness, ListTrail, Subject, TrailRow, Views};
+use rollbook_aggregates::user::{UserDeleted, UserLocked, UserUnlocked};
+use rollbook_aggregates::values::{AccountId, Login};
+use rollbook_projections::{FindEvents, Freshness, Trail, Views};
 
 use crate::kit::*;
 
-fn everything() -> ListTrail {
-    ListTrail {
-        account: acme(),
-        subject: None,
-        descending: false,
-        after: None,
-        limit: 2,
-        total: true,
-    }
-}
-
-async fn all(views: &Views, mut query: ListTrail) -> Vec<TrailRow> {
-    views.audit().fresh(Freshness::Latest, None).await.unwrap();
-    let mut found = Vec::new();
-    loop {
-        let page = views.audit().list(query.clone()).await.unwrap();
-        found.extend(page.rows);
-        if page.next.is_none() {
-            assert_eq!(page.total, Some(found.len() as u64));
-            return found;
-        }
-        query.after = page.next;
-    }
-}
-
-#[tokio::test]
-async fn every_event_stands_in_the_trail_of_its_account_both_ways() {
+/// Three users of one account, of whom one was locked, unlocked and deleted; another account; an invitation.
+async fn history() -> Directory {
     let mut directory = Directory::with_account().await;
-    directory
-        .commit(
-            &acme(),
-            vec![to_user(
-                user_id(1),
-                vec![person(1).into(), UserLocked {}.into()],
-            )],
-        )
-        .await;
+    for n in [1, 2] {
+        let events = vec![person(n).into(), UserLocked {}.into()];
+        directory
+            .commit(&acme(), vec![to_user(user_id(n), events)])
+            .await;
+    }
     let other = AccountId::parse("other").unwrap();
-    let elsewhere = account_events(rollbook_aggregates::values::Login::Email);
+    let elsewhere = account_events(Login::Email);
     directory
         .commit(&other, vec![to_account(&other, elsewhere)])
         .await;
     directory
         .commit(
             &acme(),
-            vec![to_invitation(
-                invitation_id(1),
-                vec![invited(1, "a@example.com").into()],
-            )],
-        )
-        .await;
-    let views = directory.views().await;
-    let trail = all(&views, everything()).await;
-    assert_eq!(
-        trail
-            .iter()
-            .map(|row| row.account_number)
-            .collect::<Vec<_>>(),
-        (1..=8).collect::<Vec<_>>()
-    );
-    assert_eq!(
-        trail.iter().map(|row| row.position).collect::<Vec<_>>(),
-        [1, 2, 3, 4, 5, 6, 7, 13]
-    );
-    let mut back = all(
-        &views,
-        ListTrail {
-            descending: true,
-            ..everything()
-        },
-    )
-    .await;
-    back.reverse();
-    assert_eq!(back, trail);
-    let locked = &trail[6];
-    let who = (
-        locked.event_type.as_str(),
-        locked.actor.as_str(),
-        locked.service.as_str(),
-    );
-    assert_eq!(who, ("UserLocked", "anna", "portal"));
-    assert_eq!(
-        (locked.subject_kind.as_str(), &locked.subject_id),
-        ("user", &user_id(1).to_string())
-    );
-    assert_eq!(locked.request_id.as_deref(), Some("request-1"));
-    assert_eq!(
-        all(
-            &views,
-            ListTrail {
-                account: other,
-                ..everything()
-            }
-        )
-        .await
-        .len(),
-        5
-    );
-}
-
-#[tokio::test]
-async fn the_trail_of_one_user_or_invitation_has_its_events_alone_and_outlives_it() {
-    let mut directory = Directory::with_account().await;
-    for n in [1, 2] {
-        directory
-            .commit(
-                &acme(),
-                vec![to_user(
-                    user_id(n),
-                    vec![person(n).into(), UserLocked {}.into()],
-                )],
-            )
-            .await;
-    }
-    directory
-        .commit(
-            &acme(),
-            vec![to_invitation(
-                invitation_id(1),
-                vec![invited(1, "a@example.com").into()],
-            )],
+            vec![to_user(user_id(2), vec![UserUnlocked {}.into()])],
         )
         .await;
     directory
@@ -135,31 +32,109 @@ async fn the_trail_of_one_user_or_invitation_has_its_events_alone_and_outlives_i
             vec![to_user(user_id(1), vec![UserDeleted {}.into()]).forgetting()],
         )
         .await;
+    directory
+}
+
+/// What a question finds, both ways and in pages of two.
+async fn found(views: &Views, trail: &Trail, above: u64, up_to: u64) -> Vec<u64> {
+    views.audit().fresh(Freshness::Latest, None).await.unwrap();
+    let ask = |above, up_to, descending, limit| {
+        let trail = trail.clone();
+        let query = FindEvents {
+            trail,
+            above,
+            up_to,
+            descending,
+            limit,
+        };
+        async { views.audit().find(query).await.unwrap() }
+    };
+    let all = ask(above, up_to, false, 1_000).await;
+    let mut back = ask(above, up_to, true, 1_000).await;
+    back.reverse();
+    assert_eq!(back, all);
+    let (mut paged, mut after) = (Vec::new(), above);
+    loop {
+        let page = ask(after, up_to, false, 2).await;
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = *last;
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+    all
+}
+
+fn of_types(event_types: &[&str], account_id: &str) -> Trail {
+    Trail::OfTypes {
+        event_types: event_types.iter().map(ToString::to_string).collect(),
+        account_id: account_id.to_owned(),
+    }
+}
+
+fn of_actor(actor: &str, event_types: &[&str], account_id: Option<&str>) -> Trail {
+    Trail::OfActor {
+        actor: actor.to_owned(),
+        event_types: event_types.iter().map(ToString::to_string).collect(),
+        account_id: account_id.map(str::to_owned),
+    }
+}
+
+#[tokio::test]
+async fn events_are_found_by_type_within_their_account() {
+    let mut directory = history().await;
     let views = directory.views().await;
-    let of = |subject| ListTrail {
-        subject: Some(subject),
-        ..everything()
+    let log = directory.log.read(&Default::default()).await.unwrap();
+    let expected = |types: &[&str], account: &str| -> Vec<u64> {
+        log.iter()
+            .filter(|event| types.contains(&&*event.event_type) && event.account_id == account)
+            .map(|event| event.position)
+            .collect()
     };
-    let types = |rows: Vec<TrailRow>| {
-        rows.into_iter()
-            .map(|row| row.event_type)
-            .collect::<Vec<_>>()
-    };
-    let user = of(Subject::User(user_id(1)));
-    assert_eq!(
-        types(all(&views, user.clone()).await),
-        ["UserCreated", "UserLocked", "UserDeleted"]
-    );
-    let back = ListTrail {
-        descending: true,
-        ..user
-    };
-    assert_eq!(
-        types(all(&views, back).await),
-        ["UserDeleted", "UserLocked", "UserCreated"]
-    );
-    assert_eq!(
-        types(all(&views, of(Subject::Invitation(invitation_id(1)))).await),
-        ["UserInvited"]
-    );
+    for (types, account, count) in [
+        (&["UserLocked"][..], "acme", 2),
+        (&["UserLocked", "UserDeleted", "NeverHeardOf"], "acme", 3),
+        (&["UserLocked"], "other", 0),
+        (&["AccountCreated"], "other", 1),
+        (&["UserLocked"], "nowhere", 0),
+    ] {
+        let expected = expected(types, account);
+        assert_eq!(expected.len(), count, "{types:?} {account}");
+        let trail = of_types(types, account);
+        assert_eq!(found(&views, &trail, 0, u64::MAX).await, expected);
+    }
+    let locked = of_types(&["UserLocked"], "acme");
+    let all = expected(&["UserLocked"], "acme");
+    assert_eq!(found(&views, &locked, all[0], u64::MAX).await, all[1..]);
+    assert_eq!(found(&views, &locked, 0, all[1] - 1).await, all[..1]);
+}
+
+#[tokio::test]
+async fn events_are_found_by_actor_in_one_account_or_all() {
+    let mut directory = history().await;
+    let views = directory.views().await;
+    let log = directory.log.read(&Default::default()).await.unwrap();
+    let all: Vec<u64> = log.iter().map(|event| event.position).collect();
+    let anna = of_actor("anna", &[], None);
+    assert_eq!(found(&views, &anna, 0, u64::MAX).await, all);
+    let elsewhere: Vec<u64> = log
+        .iter()
+        .filter(|event| event.account_id == "other")
+        .map(|event| event.position)
+        .collect();
+    assert!(!elsewhere.is_empty());
+    let there = of_actor("anna", &[], Some("other"));
+    assert_eq!(found(&views, &there, 0, u64::MAX).await, elsewhere);
+    let deleted: Vec<u64> = log
+        .iter()
+        .filter(|event| event.event_type == "UserDeleted")
+        .map(|event| event.position)
+        .collect();
+    for account in [None, Some("acme")] {
+        let trail = of_actor("anna", &["UserDeleted", "NeverHeardOf"], account);
+        assert_eq!(found(&views, &trail, 0, u64::MAX).await, deleted);
+        let nobody = of_actor("nobody", &[], account);
+        assert!(found(&views, &nobody, 0, u64::MAX).await.is_empty());
+    }
 }

@@ -90,6 +90,7 @@ pub fn event_filter(
             actor: actor.filter(|actor| !actor.is_empty()),
             from_time: read_time(fields, "from_time", from_time),
             to_time: read_time(fields, "to_time", to_time),
+            positions: Vec::new(),
         }
     })
 }

@@ -7,13 +7,14 @@ mod trails;
 use futures::{Stream, StreamExt as _};
 use prost::Message as _;
 use rollbook_aggregates::values::AccountId;
-use rollbook_eventstore::{Direction, Follow, ReadQuery, StoreError};
+use rollbook_eventstore::{Direction, Filter, Follow, ReadQuery, RecordedEvent, StoreError};
+use rollbook_projections::{FindEvents, ReadError, Trail};
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::history_service_server::HistoryService;
 use tonic::{Request, Response, Status};
 
 use super::streaming::{Answers, Gone, Sender, send};
-use super::{Directory, may_enter};
+use super::{Directory, at_least, may_enter};
 use crate::convert::{Disclose, Fields, direction, event, event_filter};
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
@@ -51,7 +52,7 @@ impl Directory {
             limit: limit as usize + 1,
             filter,
         };
-        let mut events = self.log().read(&query).await?;
+        let mut events = self.events(&call, query).await?;
         let more = events.len() > limit as usize;
         events.truncate(limit as usize);
         let next = events.last().filter(|_| more).map(|last| last.position);
@@ -60,6 +61,38 @@ impl Directory {
             events: events.into_iter().map(|e| event(e, disclose)).collect(),
             next_page_token: self.pages().write(&bound, next.as_ref()),
         })
+    }
+
+    /// A page of events: found by the audit trail where the log alone would have to be read through.
+    async fn events(&self, call: &Call, query: ReadQuery) -> Outcome<Vec<RecordedEvent>> {
+        let Some(trail) = trail_of(&query.filter) else {
+            return Ok(self.log().read(&query).await?);
+        };
+        let (above, up_to) = self.log().span(&query).await?;
+        let audit = self.views().audit();
+        match audit.fresh(at_least(up_to), call.wait_until()).await {
+            Ok(_) => {}
+            // The log has every answer, if a slow one.
+            Err(ReadError::Stopped { .. }) => return Ok(self.log().read(&query).await?),
+            Err(error) => return Err(error.into()),
+        }
+        let positions = audit
+            .find(FindEvents {
+                trail,
+                above,
+                up_to,
+                descending: query.direction == Direction::Backwards,
+                limit: query.limit,
+            })
+            .await?;
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let filter = Filter {
+            positions,
+            ..Filter::default()
+        };
+        Ok(self.log().read(&ReadQuery { filter, ..query }).await?)
     }
 
     async fn replay(&self, request: Request<pb::ReplayEventsRequest>) -> Outcome<Replay> {
@@ -158,6 +191,26 @@ impl Messages {
         }
         message.position = self.position;
         message
+    }
+}
+
+/// The trail that has what a filter lets through; none where the log finds it as fast.
+fn trail_of(filter: &Filter) -> Option<Trail> {
+    if !filter.streams.is_empty() {
+        return None;
+    }
+    let (account_id, event_types) = (filter.account_id.clone(), filter.event_types.clone());
+    match (&filter.actor, account_id) {
+        (Some(actor), account_id) => Some(Trail::OfActor {
+            actor: actor.clone(),
+            event_types,
+            account_id,
+        }),
+        (None, Some(account_id)) if !event_types.is_empty() => Some(Trail::OfTypes {
+            event_types,
+            account_id,
+        }),
+        (None, _) => None,
     }
 }
 

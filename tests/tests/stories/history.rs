@@ -220,6 +220,35 @@ async fn r59_a_replay_is_filtered_by_everything_an_event_says(directory: &Direct
         ),
         (
             pb::EventFilter {
+                account_id: "acme".to_owned(),
+                actor: user.to_owned(),
+                event_types: vec!["UserLocked".to_owned()],
+                ..filter()
+            },
+            Box::new(|event| event.actor == user && event.event_type == "UserLocked"),
+        ),
+        (
+            pb::EventFilter {
+                account_id: "acme".to_owned(),
+                event_types: vec!["UserUnlocked".to_owned(), "UserCreated".to_owned()],
+                ..filter()
+            },
+            Box::new(|event| {
+                event.account_id == "acme"
+                    && ["UserUnlocked", "UserCreated"].contains(&event.event_type.as_str())
+            }),
+        ),
+        (
+            pb::EventFilter {
+                account_id: "acme".to_owned(),
+                event_types: vec!["UserUnlocked".to_owned()],
+                from_time: Some(later),
+                ..filter()
+            },
+            Box::new(move |event| event.event_type == "UserUnlocked" && is_later(event)),
+        ),
+        (
+            pb::EventFilter {
                 from_time: Some(later),
                 ..filter()
             },
@@ -251,19 +280,34 @@ async fn r59_a_replay_is_filtered_by_everything_an_event_says(directory: &Direct
             expected,
             "{filter:?}"
         );
-        let page = pb::ListEventsRequest {
-            filter: Some(filter.clone()),
-            page_size: 1000,
-            ..Default::default()
-        };
-        let listed = directory
-            .auditor()
-            .history()
-            .list_events(page)
-            .await
-            .answer()
-            .events;
-        assert_eq!(listed, expected, "{filter:?}");
+        let back: Vec<_> = expected.iter().rev().cloned().collect();
+        for (direction, expected) in [
+            (pb::Direction::Forwards, expected),
+            (pb::Direction::Backwards, back),
+        ] {
+            let page = pb::ListEventsRequest {
+                filter: Some(filter.clone()),
+                page_size: 3,
+                direction: direction.into(),
+                ..Default::default()
+            };
+            assert_eq!(listed(directory, page).await, expected, "{filter:?}");
+        }
+    }
+}
+
+/// Every event of a list, page after page.
+async fn listed(directory: &Directory, mut page: pb::ListEventsRequest) -> Vec<pb::Event> {
+    let mut listed = Vec::new();
+    loop {
+        let request = page.clone();
+        let mut auditor = directory.auditor().history();
+        let answer = auditor.list_events(request).await.answer();
+        listed.extend(answer.events);
+        if answer.next_page_token.is_empty() {
+            return listed;
+        }
+        page.page_token = answer.next_page_token;
     }
 }
 
