@@ -34,13 +34,13 @@ impl Database {
             name,
         };
         let name = &database.name;
-        for statement in [
-            format!("CREATE ROLE {name}_app LOGIN"),
-            format!("CREATE ROLE {name}_owner LOGIN"),
-            format!("CREATE DATABASE {name} OWNER {name}_owner"),
-        ] {
-            database.on_server(statement).await;
-        }
+        database
+            .on_server([
+                format!("CREATE ROLE {name}_app LOGIN"),
+                format!("CREATE ROLE {name}_owner LOGIN"),
+                format!("CREATE DATABASE {name} OWNER {name}_owner"),
+            ])
+            .await;
         database
     }
 
@@ -85,21 +85,22 @@ impl Database {
         format!("postgres://{role}@{address}/{}", self.name)
     }
 
-    async fn on_server(&self, statement: String) {
+    async fn on_server(&self, statements: [String; 3]) {
         let mut connection = PgConnection::connect(&self.server).await.unwrap();
-        connection.execute(statement.as_str()).await.unwrap();
+        for statement in statements {
+            connection.execute(statement.as_str()).await.unwrap();
+        }
         connection.close().await.unwrap();
     }
 
     /// Drops the database and its roles.
     pub async fn remove(self) {
         let name = &self.name;
-        for statement in [
+        self.on_server([
             format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
             format!("DROP ROLE {name}_app"),
             format!("DROP ROLE {name}_owner"),
-        ] {
-            self.on_server(statement).await;
-        }
+        ])
+        .await;
     }
 }
