@@ -13,6 +13,7 @@ mod passwords;
 mod postgres;
 mod report;
 mod scratch;
+mod seed;
 mod stock;
 mod supervisors;
 mod watch;
@@ -39,6 +40,8 @@ enum BenchCommand {
     Passwords(passwords::PasswordsFlags),
     /// How long it takes until watchers are told that sessions ended
     Watch(watch::WatchFlags),
+    /// Fill a log with an account of realistic shape, through the event store; goes on where it was cut off
+    Seed(seed::SeedFlags),
     /// How long it takes to give 10,000 users another supervisor in one commit
     Supervisors(supervisors::SupervisorsFlags),
 }
@@ -50,6 +53,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Problem> {
         Some(BenchCommand::Import(flags)) => import::run(flags).await,
         Some(BenchCommand::LongLives(flags)) => long_lives::run(flags).await,
         Some(BenchCommand::Passwords(flags)) => passwords::run(flags).await,
+        Some(BenchCommand::Seed(flags)) => seed::run(flags).await,
         Some(BenchCommand::Watch(flags)) => watch::run(flags).await,
         Some(BenchCommand::Supervisors(flags)) => supervisors::run(flags).await,
         None => commands::run(args.commands).await,

@@ -71,7 +71,8 @@ impl Signals {
     }
 }
 
-fn options(settings: &Settings) -> Result<Options, Problem> {
+/// How to serve, as the settings say.
+pub fn options(settings: &Settings) -> Result<Options, Problem> {
     let store = match settings.database()? {
         None => Store::Embedded,
         Some(url) => Store::Postgres {
