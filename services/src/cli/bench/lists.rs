@@ -84,7 +84,9 @@ pub async fn run(flags: ListsFlags) -> Result<(), Problem> {
         flags.millis,
     ))?;
     if cfg!(debug_assertions) {
-        print("This is a build for development: build with --release for figures that mean anything.\n")?;
+        print(
+            "This is a build for development: build with --release for figures that mean anything.\n",
+        )?;
     }
     let mut goals = Goals::default();
     match Postgres::find(flags.database_url.as_deref())? {
@@ -93,7 +95,9 @@ pub async fn run(flags: ListsFlags) -> Result<(), Problem> {
             server.end().await?;
             measured?;
         }
-        None => print("No PostgreSQL was found and none was named with --database-url: the embedded log alone.\n")?,
+        None => print(
+            "No PostgreSQL was found and none was named with --database-url: the embedded log alone.\n",
+        )?,
     }
     if !flags.no_embedded {
         for users in &flags.users {

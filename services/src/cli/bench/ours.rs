@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -14,8 +14,9 @@ use std::{
 use prost_types::FieldMask;
 use rollbook_eventstore::{Clock, MasterKey};
 use rollbook_proto::v1::{
-    AccountSettings, CreateAccountRequest, CreateUserRequest, ListProjectionsRequest, NewUser,
-    PasswordAuthority, UpdateUserRequest, UserProfile,
+    AccountSettings, CreateAccountRequest, CreateUserRequest, GetUserRequest,
+    ListProjectionsRequest, NewUser, PasswordAuthority, UpdateUserRequest, UserProfile,
+    get_user_request::Key,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -53,7 +54,7 @@ pub struct Ours {
     operator: Client,
     server: String,
     users: Mutex<Vec<String>>,
-    made: AtomicU64,
+    made: Arc<AtomicU64>,
     reached: AtomicU64,
     keys: Keys,
     administrator: String,
@@ -78,6 +79,49 @@ pub struct Seeded {
     pub filled: Duration,
     /// How long a process took from its start until it served with every view.
     pub built: Duration,
+}
+
+/// Creates users and reads them, from any task.
+#[derive(Clone)]
+pub struct Creating {
+    administrators: Vec<Client>,
+    made: Arc<AtomicU64>,
+}
+
+impl Creating {
+    /// Creates somebody and answers its id.
+    pub async fn create(&self, caller: usize) -> Result<String, Problem> {
+        let request = CreateUserRequest {
+            account_id: ACCOUNT.to_owned(),
+            user: Some(somebody(self.made.fetch_add(1, Ordering::Relaxed))),
+            command: Some(because("")),
+        };
+        let mut users = self.administrators[caller % CONNECTIONS].users();
+        let answer = users.create_user(request).await?.into_inner();
+        Ok(answer.user.unwrap_or_default().user_id)
+    }
+
+    /// Reads somebody, who must be there.
+    pub async fn read(&self, caller: usize, user_id: String) -> Result<(), Problem> {
+        let request = GetUserRequest {
+            account_id: ACCOUNT.to_owned(),
+            key: Some(Key::UserId(user_id)),
+            ..GetUserRequest::default()
+        };
+        let mut users = self.administrators[caller % CONNECTIONS].users();
+        users.get_user(request).await?;
+        Ok(())
+    }
+}
+
+fn somebody(number: u64) -> NewUser {
+    NewUser {
+        signature: format!("S{number}"),
+        first_name: "Åsa-Lena".to_owned(),
+        last_name: "O'Brien Ångström".to_owned(),
+        email: format!("s{number}@bench.example"),
+        ..NewUser::default()
+    }
 }
 
 /// Another server process on the same database.
@@ -113,7 +157,7 @@ impl Ours {
             operator,
             server,
             users: Mutex::default(),
-            made: AtomicU64::new(0),
+            made: Arc::default(),
             reached: AtomicU64::new(0),
             keys,
             administrator,
@@ -146,7 +190,7 @@ impl Ours {
             operator,
             server,
             users: Mutex::default(),
-            made: AtomicU64::new(0),
+            made: Arc::default(),
             reached: AtomicU64::new(0),
             keys,
             administrator,
@@ -188,7 +232,9 @@ impl Ours {
     pub fn own_memory(&self) -> u64 {
         let id = self.process.id().unwrap_or_default();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
         kib.map_or(0, |kib: u64| kib * 1024)
     }
@@ -221,13 +267,14 @@ impl Ours {
 
     /// Somebody who is not there yet.
     pub fn somebody(&self) -> NewUser {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        NewUser {
-            signature: format!("S{number}"),
-            first_name: "Åsa-Lena".to_owned(),
-            last_name: "O'Brien Ångström".to_owned(),
-            email: format!("s{number}@bench.example"),
-            ..NewUser::default()
+        somebody(self.made.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What creates users and reads them, from any task.
+    pub fn creating(&self) -> Creating {
+        Creating {
+            administrators: self.administrators.clone(),
+            made: Arc::clone(&self.made),
         }
     }
 

@@ -60,7 +60,9 @@ pub async fn run(flags: BesideFlags) -> Result<(), Problem> {
     let failed = |source| Problem::failed("open the database of the table", source);
     let options: PgConnectOptions = flags.database_url.parse().map_err(failed)?;
     let pool = |plans| {
-        let options = options.clone().options([("plan_cache_mode", plans), ("jit", "off")]);
+        let options = options
+            .clone()
+            .options([("plan_cache_mode", plans), ("jit", "off")]);
         PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .connect_lazy_with(options)

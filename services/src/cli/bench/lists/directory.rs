@@ -1,8 +1,9 @@
 //! OpenLDAP with the same people: `slapd` as Debian has it, in a scratch folder, with an index for whatever it is asked.
 
 use std::{
-    env, fs,
+    env,
     fmt::Write as _,
+    fs,
     io::{BufWriter, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
@@ -84,7 +85,10 @@ impl Loading {
         )?;
         let mut file = BufWriter::new(fs::File::create(directory.path().join("people.ldif"))?);
         file.write_all(b"dn: dc=bench\nobjectClass: dcObject\nobjectClass: organization\no: bench\ndc: bench\n\n")?;
-        writeln!(file, "dn: {PEOPLE}\nobjectClass: organizationalUnit\nou: people\n")?;
+        writeln!(
+            file,
+            "dn: {PEOPLE}\nobjectClass: organizationalUnit\nou: people\n"
+        )?;
         Ok(Some(Self {
             programs,
             directory,
@@ -119,7 +123,10 @@ impl Loading {
             .await;
         let loaded = loaded.map_err(failed)?;
         if !loaded.success() {
-            return Err(Problem::failed("load the people into slapd", loaded.to_string()));
+            return Err(Problem::failed(
+                "load the people into slapd",
+                loaded.to_string(),
+            ));
         }
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let url = format!("ldap://127.0.0.1:{port}");
@@ -200,7 +207,10 @@ fn entry(user: &User) -> String {
     add("givenName", &user.first_name);
     add("sn", &user.last_name);
     add("mail", &user.email);
-    add("employeeType", if user.active { "active" } else { "inactive" });
+    add(
+        "employeeType",
+        if user.active { "active" } else { "inactive" },
+    );
     for phone in [&user.phone, &user.mobile_phone] {
         if !phone.is_empty() {
             add("telephoneNumber", phone);
@@ -268,7 +278,9 @@ impl Answers for Directory {
                 "(objectClass=inetOrgPerson)".to_owned()
             }
         };
-        let mut ldap = self.connections[caller % self.connections.len()].lock().await;
+        let mut ldap = self.connections[caller % self.connections.len()]
+            .lock()
+            .await;
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let found = ldap
             .with_search_options(SearchOptions::new().sizelimit(limit))

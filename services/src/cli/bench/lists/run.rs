@@ -137,6 +137,9 @@ async fn size(
     let progress = ProgressBar::new((all.len() * flags.callers.len()) as u64);
     let mut size = Size::of(users);
     for question in all {
+        if let Some(others) = &others {
+            answer_alike(&service, &others.table, question).await?;
+        }
         for &callers in &flags.callers {
             let ask = async |side: &Arc<Nothing>| one(flags, side, question, callers).await;
             let line = Line {
@@ -171,6 +174,24 @@ async fn size(
     Ok(size)
 }
 
+/// Makes sure that the table answers with as many users: speed is compared of the same answers alone.
+async fn answer_alike(ours: &Service, table: &Service, question: Question) -> Result<(), Problem> {
+    if !table.knows(question) {
+        return Ok(());
+    }
+    for pick in 0..8 {
+        let (here, there) = (
+            ours.ask(0, question, pick).await?,
+            table.ask(0, question, pick).await?,
+        );
+        if here != there {
+            let what = format!("`{question}` finds {here} users and {there} in the table");
+            return Err(Problem::failed("compare the answers", what));
+        }
+    }
+    Ok(())
+}
+
 async fn one<A: Answers>(
     flags: &ListsFlags,
     side: &Arc<A>,
@@ -180,7 +201,9 @@ async fn one<A: Answers>(
     if !side.knows(question) {
         return Ok(None);
     }
-    ask_on(side, question, callers, flags.span()).await.map(Some)
+    ask_on(side, question, callers, flags.span())
+        .await
+        .map(Some)
 }
 
 /// Creates users, and reads each straight afterwards by the same caller, who asks for nothing but the default.

@@ -52,7 +52,12 @@ impl Answers for Service {
             }
             Question::Batch => {
                 let request = self.sample.batch(pick);
-                users.batch_get_users(request).await?.into_inner().users.len()
+                users
+                    .batch_get_users(request)
+                    .await?
+                    .into_inner()
+                    .users
+                    .len()
             }
             Question::Typed(letters) => {
                 let request = self.sample.typed(letters, pick);
@@ -133,7 +138,11 @@ pub async fn read_all(
         ..ListUsersRequest::default()
     };
     loop {
-        let page = client.users().list_users(request.clone()).await?.into_inner();
+        let page = client
+            .users()
+            .list_users(request.clone())
+            .await?
+            .into_inner();
         take(page.users, &page.next_page_token).await?;
         if page.next_page_token.is_empty() {
             return Ok(());

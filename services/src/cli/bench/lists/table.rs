@@ -121,7 +121,12 @@ impl Table {
                     .push_bind(user.status)
                     .push_bind(user.active)
                     .push_bind(joined(user.roles.iter().cloned()))
-                    .push_bind(user.roles.first().map(|role| sort_key(role)).unwrap_or_default())
+                    .push_bind(
+                        user.roles
+                            .first()
+                            .map(|role| sort_key(role))
+                            .unwrap_or_default(),
+                    )
                     .push_bind(joined(user.permissions.iter().map(permission_text)))
                     .push_bind(joined(user.companies.iter().map(company_text)))
                     .push_bind(micros(user.sessions_valid_from.as_ref()))
@@ -217,16 +222,27 @@ impl Table {
             let supervisor = uuid(&list.supervisor_id);
             query.push(" AND user_id IN (SELECT user_id FROM links WHERE supervisor_id = ");
             query.push_bind(supervisor);
-            query.push(" AND user_id <> ").push_bind(supervisor).push(")");
+            query
+                .push(" AND user_id <> ")
+                .push_bind(supervisor)
+                .push(")");
         }
         // Only the order by signature is read on.
         if let Some((key, id)) = list.page_token.split_once(BETWEEN) {
             query.push(format!(" AND ({column}, user_id) > ("));
-            query.push_bind(key).push(", ").push_bind(uuid(id)).push(")");
+            query
+                .push_bind(key)
+                .push(", ")
+                .push_bind(uuid(id))
+                .push(")");
         }
         query.push(format!(" ORDER BY {column}, user_id LIMIT "));
         query.push_bind(i64::from(list.page_size));
-        let pool = if patterns { &self.planned_each } else { &self.pool };
+        let pool = if patterns {
+            &self.planned_each
+        } else {
+            &self.pool
+        };
         let rows = query.build().fetch_all(pool).await?;
         let users: Vec<User> = rows.iter().map(user).collect::<Result<_, _>>()?;
         let last = users.last().filter(|_| list.sort() == UserSort::Signature);
@@ -356,7 +372,13 @@ mod tests {
             company_id: String::new(),
         };
         assert_eq!(permission(&permission_text(&granted)), granted);
-        assert_eq!(parts(&joined(["a".to_owned(), "b".to_owned()].into_iter())).count(), 2);
-        assert_eq!(micros(time(1_700_000_000_123_456).as_ref()), 1_700_000_000_123_456);
+        assert_eq!(
+            parts(&joined(["a".to_owned(), "b".to_owned()].into_iter())).count(),
+            2
+        );
+        assert_eq!(
+            micros(time(1_700_000_000_123_456).as_ref()),
+            1_700_000_000_123_456
+        );
     }
 }

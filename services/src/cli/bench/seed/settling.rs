@@ -28,10 +28,10 @@ use crate::failure::{Failure, Outcome};
 use crate::passwords::Hasher;
 use crate::tokens;
 
-/// About how many events a commit has: as many as the writer of a log takes at once.
-const EVENTS: u64 = 4_000;
+/// About how many events a commit has.
+const EVENTS: u64 = 2_048;
 /// The most users in a commit; three commits are under way, and whom somebody rests on came in one before them.
-const USERS: u64 = 512;
+const USERS: u64 = 256;
 /// How many commits are under way: one is written while the next are decided.
 const UNDER_WAY: usize = 3;
 /// Up to which number of users those they rest on may be in the commit just before.
@@ -63,12 +63,17 @@ pub async fn settle(
     progress.set_position(found);
     progress.reset_eta();
     let size = (EVENTS / u64::from(town.events.max(1))).clamp(1, USERS);
-    let firsts = (found..users).step_by(usize::try_from(size).unwrap_or(1));
+    // Commits are cut at the same users whether or not somebody was cut off.
+    let commits = (found / size..users.div_ceil(size)).map(|commit| {
+        let first = found.max(commit * size);
+        first..users.min((commit + 1) * size)
+    });
+    let commits = commits.filter(|users| !users.is_empty());
     let (mut position, mut before) = (0, watch::Sender::new(true).subscribe());
-    let commits = firsts.map(|first| {
+    let commits = commits.map(|users| {
         let plan = Settling {
             town: Arc::clone(&town),
-            users: first..users.min(first + size),
+            users,
             before: before.clone(),
         };
         let (done, next) = watch::channel(false);

@@ -129,7 +129,10 @@ impl Town {
             show_as_addressee: number.is_multiple_of(3),
             ..NewCompany::of(self.company(place))
         };
-        let places: BTreeSet<u64> = [employed.company].into_iter().chain(employed.also).collect();
+        let places: BTreeSet<u64> = [employed.company]
+            .into_iter()
+            .chain(employed.also)
+            .collect();
         let lead = number % 200 == 0;
         let create = CreateUser {
             user_id: id,
@@ -355,7 +358,9 @@ mod tests {
             let above = town.inhabitant(supervisor).unwrap().create;
             let company = |create: &CreateUser| {
                 let named = create.companies.iter();
-                named.map(|company| company.company_id).collect::<HashSet<_>>()
+                named
+                    .map(|company| company.company_id)
+                    .collect::<HashSet<_>>()
             };
             assert!(above.active);
             assert!(!company(&above).is_disjoint(&company(&person.create)));
