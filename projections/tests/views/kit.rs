@@ -153,7 +153,7 @@ impl Directory {
         let name = format!("rollbook_views_{}", Uuid::now_v7().simple());
         on_server(&format!("CREATE DATABASE {name}")).await;
         let server = server();
-        let (address, _) = server.rsplit_once('/').expect("a URL with a database");
+        let (address, _) = server.rsplit_once('/').unwrap();
         let options = postgres::Options {
             allow_owner: true,
             migrate: true,

@@ -7,6 +7,7 @@ mod names;
 mod settling;
 mod town;
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -84,15 +85,17 @@ fn told(town: &Town, users: u64, settled: &Settled, events: u64, took: Duration)
     let account = &town.account;
     let mut text = format!("the account {account} has {users} users");
     if *found > 0 {
-        text.push_str(&format!(", of whom {found} were there"));
+        // Writing to a text cannot fail.
+        let _ = write!(text, ", of whom {found} were there");
     }
     if *made > 0 {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53 events")]
         let rate = events as f64 / took.as_secs_f64();
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "\nmade {made} users with {events} events in {:.1} s: {rate:.0} events a second",
             took.as_secs_f64()
-        ));
+        );
     }
     let administrator = town.user(Town::ADMINISTRATOR);
     format!("{text}\nits first administrator is {administrator}")

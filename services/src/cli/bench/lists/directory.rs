@@ -42,7 +42,7 @@ pub struct Directory {
     /// What it is asked for.
     pub sample: Sample,
     process: Child,
-    _directory: Scratch,
+    _folder: Scratch,
 }
 
 struct Programs {
@@ -151,7 +151,7 @@ impl Loading {
             connections,
             sample,
             process,
-            _directory: self.directory,
+            _folder: self.directory,
         })
     }
 }

@@ -200,7 +200,7 @@ impl Sample {
             }
             Question::Supervisor => {
                 by_last_name(&mut list);
-                list.supervisor_id = self.supervisor(pick).to_owned();
+                self.supervisor(pick).clone_into(&mut list.supervisor_id);
             }
             Question::ById
             | Question::BySignature

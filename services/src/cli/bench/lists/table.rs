@@ -245,8 +245,8 @@ impl Table {
         };
         let rows = query.build().fetch_all(pool).await?;
         let users: Vec<User> = rows.iter().map(user).collect::<Result<_, _>>()?;
-        let last = users.last().filter(|_| list.sort() == UserSort::Signature);
-        let next = last.map(page_token).unwrap_or_default();
+        let end = users.last().filter(|_| list.sort() == UserSort::Signature);
+        let next = end.map(page_token).unwrap_or_default();
         Ok((users, next))
     }
 }

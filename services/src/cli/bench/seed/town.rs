@@ -133,7 +133,7 @@ impl Town {
             .into_iter()
             .chain(employed.also)
             .collect();
-        let lead = number % 200 == 0;
+        let lead = number.is_multiple_of(200);
         let create = CreateUser {
             user_id: id,
             email: EmailAddress::parse(&address(&first, &last, &signature, employed.company))?,
