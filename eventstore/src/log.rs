@@ -15,6 +15,7 @@ use crate::append::{
 };
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::history::OtherHistory;
 use crate::home::{Home, LogStatus, Stock};
 use crate::keys::{ClaimRow, LogKeys};
 use crate::leadership::Leadership;
@@ -142,8 +143,23 @@ impl Log {
     /// When the log cannot be read.
     pub async fn head(&self) -> Result<u64, StoreError> {
         let head = self.inner.home.head().await?;
+        self.sound()?;
         self.inner.tail.reached(head);
         Ok(head)
+    }
+
+    /// Whether the log is on the history that this process read of it, as far as it has noticed.
+    ///
+    /// # Errors
+    /// When it is on another.
+    pub fn sound(&self) -> Result<(), StoreError> {
+        self.inner.tail.history.check()
+    }
+
+    /// Waits until the log is found to be on another history than this process read. Nothing that was remembered of it holds
+    /// then: it is to be opened anew.
+    pub async fn other_history(&self) -> Arc<OtherHistory> {
+        self.inner.tail.history.other().await
     }
 
     /// The last position this process knows of, and news of it.

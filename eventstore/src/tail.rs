@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 
 use crate::event::RecordedEvent;
+use crate::history::History;
 use crate::stream::StreamId;
 
 /// How many events are kept.
@@ -20,6 +21,8 @@ pub(crate) struct Tail {
     events: Mutex<VecDeque<Arc<RecordedEvent>>>,
     head: watch::Sender<u64>,
     forgetful: Mutex<Vec<Weak<OnForget>>>,
+    /// Whether all of this still is so.
+    pub(crate) history: History,
 }
 
 impl Tail {
@@ -28,6 +31,7 @@ impl Tail {
             events: Mutex::new(VecDeque::new()),
             head: watch::Sender::new(head),
             forgetful: Mutex::new(Vec::new()),
+            history: History::new(),
         }
     }
 

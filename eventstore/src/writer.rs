@@ -224,10 +224,18 @@ impl<L: Ledger> Writer<L> {
     }
 
     async fn once(&mut self, batch: &[&Prepared]) -> Result<Written, Trouble> {
+        let refused = |error| Trouble::Refused(Arc::new(error));
+        self.tail.history.check().map_err(refused)?;
+        let known = self.tail.head();
         let facts = self
             .ledger
             .look(&Questions::of(batch.iter().copied()))
             .await?;
+        if facts.position < known {
+            self.ledger.abandon().await;
+            let why = format!("it ends at {} and ended at {known}", facts.position);
+            return Err(refused(self.tail.history.refute(why)));
+        }
         let mut judge = Judge::new(facts);
         let verdicts = batch
             .iter()

@@ -107,7 +107,7 @@ impl UserChanges {
 
     /// What the views are about to fold, or have folded just now.
     async fn near(&self) -> Result<Changed, StoreError> {
-        let events = self.feed.read(self.position).await?;
+        let events = self.feed.read(self.position, None).await?;
         let position = events
             .last()
             .map_or(self.position, |event| event.recorded.position);

@@ -42,12 +42,16 @@ impl Feed {
         }
     }
 
-    /// The next whole commits after a position; waits until there are any.
-    pub(crate) async fn next(&self, after: u64) -> Result<Vec<Arc<Folded>>, StoreError> {
+    /// The next whole commits after a position, where the event of this hash stands; waits until there are any.
+    pub(crate) async fn next(
+        &self,
+        after: u64,
+        hash: Option<[u8; 32]>,
+    ) -> Result<Vec<Arc<Folded>>, StoreError> {
         let mut moved = self.log.moved();
         loop {
             moved.borrow_and_update();
-            let events = self.read(after).await?;
+            let events = self.read(after, hash).await?;
             if !events.is_empty() {
                 return Ok(events);
             }
@@ -58,21 +62,31 @@ impl Feed {
     }
 
     /// The next whole commits after a position, as far as there are any.
-    pub(crate) async fn read(&self, after: u64) -> Result<Vec<Arc<Folded>>, StoreError> {
+    pub(crate) async fn read(
+        &self,
+        after: u64,
+        hash: Option<[u8; 32]>,
+    ) -> Result<Vec<Arc<Folded>>, StoreError> {
+        self.log.sound()?;
         let mut tail = self.tail.lock().await;
         if after < tail.after {
             drop(tail);
-            return self.fetch(after).await;
+            return self.fetch(after, hash).await;
         }
         if after >= tail.end() {
-            let events = self.fetch(after).await?;
+            let hash = hash.or_else(|| tail.hash(after));
+            let events = self.fetch(after, hash).await?;
             tail.extend(after, events);
         }
         Ok(tail.batch(after))
     }
 
-    async fn fetch(&self, after: u64) -> Result<Vec<Arc<Folded>>, StoreError> {
-        let recorded = self.log.follow_batch(after, BATCH).await?;
+    async fn fetch(
+        &self,
+        after: u64,
+        hash: Option<[u8; 32]>,
+    ) -> Result<Vec<Arc<Folded>>, StoreError> {
+        let recorded = self.log.follow_behind(after, hash, BATCH).await?;
         let events = if recorded.len() < MANY {
             decode(recorded)
         } else {
@@ -91,6 +105,12 @@ impl Tail {
     /// The position of the last event.
     fn end(&self) -> u64 {
         self.after + self.events.len() as u64
+    }
+
+    /// The hash of the last event, where it stands at this position.
+    fn hash(&self, position: u64) -> Option<[u8; 32]> {
+        let last = self.events.back()?;
+        (last.recorded.position == position).then_some(last.recorded.hash)
     }
 
     fn extend(&mut self, after: u64, events: Vec<Arc<Folded>>) {

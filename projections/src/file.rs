@@ -262,6 +262,11 @@ impl ViewFile {
         self.at.position
     }
 
+    /// The hash of the event at its position; zeros at 0.
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        self.at.hash
+    }
+
     /// Folds whole commits. Where an event cannot be applied, the commits before its own are folded.
     pub(crate) fn fold<V: View>(&mut self, events: &[Arc<Folded>]) -> Result<(), Stopped> {
         let Err(stopped) = self.fold_all::<V>(events) else {

@@ -94,11 +94,12 @@ impl Follower {
         let mut gather_until = tokio::time::Instant::now();
         self.tell::<V>(&file);
         loop {
-            let (position, chores) = (file.position(), file.has_chores());
+            let (position, hash) = (file.position(), file.hash());
+            let chores = file.has_chores();
             let next = if position >= self.built_at && !file.is_indexed::<V>() {
                 Ok(Some(Next::Index))
             } else {
-                self.next(position, chores, gather_until).await
+                self.next(position, hash, chores, gather_until).await
             };
             let next = match next {
                 Ok(Some(next)) => next,
@@ -141,6 +142,7 @@ impl Follower {
     async fn next(
         &mut self,
         position: u64,
+        hash: [u8; 32],
         chores: bool,
         gather_until: tokio::time::Instant,
     ) -> Result<Option<Next>, StoreError> {
@@ -154,7 +156,7 @@ impl Follower {
         let events = async {
             let hurry = wanted.wait_for(|wanted| *wanted > position);
             drop(timeout_at(gather_until, hurry).await);
-            next(feed, position, chores).await
+            next(feed, position, hash, chores).await
         };
         tokio::select! {
             biased;
@@ -206,7 +208,7 @@ impl Follower {
         position: u64,
     ) -> Result<ViewFile, String> {
         while file.position() < position {
-            let events = self.feed.read(file.position()).await;
+            let events = self.feed.read(file.position(), Some(file.hash())).await;
             let events = events.map_err(|error| error.to_string())?;
             if events.is_empty() {
                 return Err("the log ends before the view".to_owned());
@@ -275,8 +277,13 @@ async fn go_live(mut file: ViewFile) -> Result<ViewFile, String> {
     }
 }
 
-async fn next(feed: &Feed, position: u64, chores: bool) -> Result<Next, StoreError> {
-    let events = feed.next(position);
+async fn next(
+    feed: &Feed,
+    position: u64,
+    hash: [u8; 32],
+    chores: bool,
+) -> Result<Next, StoreError> {
+    let events = feed.next(position, Some(hash));
     if !chores {
         return events.await.map(Next::Fold);
     }

@@ -60,6 +60,7 @@ pub use snapshots::{KeptSnapshots, MakeSnapshot};
 pub use supervisors::{
     Chain, ChainEnd, ListReports, ReportKey, ReportRow, Supervised, Supervisors,
 };
+pub use text::sort_key;
 pub use users::accesses::{AccessRow, AccessStatus, Accesses, ListAccesses};
 pub use users::accounts::{AccountRow, Accounts, CompanyRow, ModuleRow, RoleRow};
 pub use users::as_you_type::FindUsers;

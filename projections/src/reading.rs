@@ -223,6 +223,7 @@ impl Reading {
         freshness: Freshness,
         deadline: Option<Instant>,
     ) -> Result<u64, ReadError> {
+        self.log.sound().map_err(ReadError::Log)?;
         let position = self.position()?;
         let readable = self.standing.borrow().readable;
         let wanted = match freshness {
@@ -266,8 +267,12 @@ impl Reading {
         let there = |standing: &Standing| {
             standing.stopped.is_some() || (standing.readable && standing.position >= wanted)
         };
-        // Without its follower the view gets no further, and `position` says so.
-        let _followed = standing.wait_for(there).await;
+        // Without its follower the view gets no further, and `position` says so; nor does it where the log is another.
+        tokio::select! {
+            () = async { drop(standing.wait_for(there).await) } => {}
+            _other = self.log.other_history() => {}
+        }
+        self.log.sound().map_err(ReadError::Log)?;
         let position = self.position()?;
         if position < wanted || !self.standing.borrow().readable {
             return Err(ReadError::Lagging {

@@ -243,10 +243,11 @@ impl<V: View> Rebuilder<V> {
         told: &watch::Sender<RebuildProgress>,
     ) -> Result<ViewFile, RebuildError> {
         let (began, from) = (Instant::now(), next.position());
-        let mut events = self.read(from, goal).await?;
+        let mut events = self.read(from, next.hash(), goal).await?;
         while let Some(last) = events.last() {
-            let after = last.recorded.position;
-            let (folded, ahead) = tokio::join!(fold::<V>(next, events), self.read(after, goal));
+            let (after, hash) = (last.recorded.position, last.recorded.hash);
+            let ahead = self.read(after, hash, goal);
+            let (folded, ahead) = tokio::join!(fold::<V>(next, events), ahead);
             (next, events) = (folded?, ahead?);
             let left = time_left(began, after - from, goal - after);
             self.tell(told, RebuildPhase::Folding, |progress| {
@@ -257,11 +258,16 @@ impl<V: View> Rebuilder<V> {
         Ok(next)
     }
 
-    async fn read(&self, after: u64, goal: u64) -> Result<Vec<Arc<Folded>>, StoreError> {
+    async fn read(
+        &self,
+        after: u64,
+        hash: [u8; 32],
+        goal: u64,
+    ) -> Result<Vec<Arc<Folded>>, StoreError> {
         if after >= goal {
             return Ok(Vec::new());
         }
-        let mut events = self.feed.read(after).await?;
+        let mut events = self.feed.read(after, Some(hash)).await?;
         let within = |event: &Arc<Folded>| event.recorded.position <= goal;
         events.truncate(events.iter().take_while(|event| within(event)).count());
         Ok(events)

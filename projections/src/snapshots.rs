@@ -284,7 +284,7 @@ pub(crate) async fn follow(
         let events = tokio::select! {
             biased;
             _ = end.wait_for(|ended| *ended) => break,
-            events = feed.next(position) => events,
+            events = feed.next(position, None) => events,
         };
         match events {
             Ok(events) => {

@@ -7,7 +7,8 @@ use unicode_normalization::char::canonical_combining_class;
 ///
 /// Of two texts that are the same when case-folded the keys are the same, so a look-up by folded text can use the key's index.
 /// Letters are folded one by one: the key of a text is made of the keys of its parts.
-pub(crate) fn sort_key(text: &str) -> String {
+#[must_use]
+pub fn sort_key(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }

@@ -7,9 +7,12 @@ mod views_from;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use rollbook_eventstore::{Clock, Log, MasterKey, MasterKeyError, OpenError, postgres, sqlite};
+use rollbook_eventstore::{
+    Clock, Log, MasterKey, MasterKeyError, OpenError, OtherHistory, postgres, sqlite,
+};
 use rollbook_projections::{ViewError, Views};
 use rollbook_proto::v1 as pb;
 use tokio::net::TcpListener;
@@ -192,22 +195,36 @@ impl Running {
         self.log.close().await;
     }
 
-    /// Serves until `stop` is ready or serving ends by itself, then stops.
+    /// Serves until `stop` is ready, the log is found to be on another history, or serving ends by itself; then stops.
     ///
     /// # Errors
     /// When serving ended with an error.
     pub async fn serve_until(
         mut self,
         stop: impl Future<Output = ()>,
-    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    ) -> Result<Ended, Box<dyn Error + Send + Sync>> {
+        let log = self.log.clone();
         tokio::select! {
-            () = stop => self.shutdown().await,
+            () = stop => self.shutdown().await.map(|()| Ended::Asked),
+            other = log.other_history() => {
+                drop(log);
+                self.shutdown().await.map(|()| Ended::OtherHistory(other))
+            }
             served = &mut self.serving => {
                 self.end().await;
-                Ok(served??)
+                Ok(served?.map(|()| Ended::Asked)?)
             }
         }
     }
+}
+
+/// Why a service ended in good order.
+#[derive(Clone, Debug)]
+pub enum Ended {
+    /// It was asked to.
+    Asked,
+    /// The log is not the one it was. Nothing that the service remembers or folded holds; it may be started again.
+    OtherHistory(Arc<OtherHistory>),
 }
 
 /// Starts the service; answers once it serves and every view has caught up.
@@ -218,10 +235,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     if options.tls.is_none() && !options.listen.ip().is_loopback() && !options.allow_plaintext {
         return Err(StartError::PlainText(options.listen));
     }
-    keys::private_dir(&options.data_dir).map_err(|source| StartError::DataDir {
-        directory: options.data_dir.display().to_string(),
-        source,
-    })?;
+    private_dir(&options)?;
     let mailer = options.mail.as_ref().map(Mailer::new).transpose()?;
     let log = open_log(&options).await?;
     let verifier = Verifier::new(&keys::token_keys(&options)?, options.clock.clone())?;
@@ -272,6 +286,22 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             Err(error.into())
         }
     }
+}
+
+/// Opens the log alone, where nothing is to be served.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn open(options: &Options) -> Result<Log, StartError> {
+    private_dir(options)?;
+    open_log(options).await
+}
+
+fn private_dir(options: &Options) -> Result<(), StartError> {
+    keys::private_dir(&options.data_dir).map_err(|source| StartError::DataDir {
+        directory: options.data_dir.display().to_string(),
+        source,
+    })
 }
 
 async fn open_log(options: &Options) -> Result<Log, StartError> {

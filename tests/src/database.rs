@@ -85,7 +85,43 @@ impl Database {
         format!("postgres://{role}@{address}/{}", self.name)
     }
 
-    async fn on_server(&self, statements: [String; 3]) {
+    /// Keeps a copy of the database as it is. Whoever is connected has to connect again.
+    pub async fn keep(&self) {
+        let name = &self.name;
+        self.without_connections(vec![format!("CREATE DATABASE {name}_kept TEMPLATE {name}")])
+            .await;
+        self.admit().await;
+    }
+
+    /// Puts the copy that was kept in its place.
+    pub async fn put_back(&self) {
+        let name = &self.name;
+        self.without_connections(vec![
+            format!("DROP DATABASE {name} WITH (FORCE)"),
+            format!("ALTER DATABASE {name}_kept RENAME TO {name}"),
+        ])
+        .await;
+        self.admit().await;
+    }
+
+    async fn without_connections(&self, statements: Vec<String>) {
+        let name = &self.name;
+        let alone = [
+            format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
+            format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            ),
+        ];
+        self.on_server(alone.into_iter().chain(statements)).await;
+    }
+
+    async fn admit(&self) {
+        let name = &self.name;
+        self.on_server([format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")])
+            .await;
+    }
+
+    async fn on_server(&self, statements: impl IntoIterator<Item = String>) {
         let mut connection = PgConnection::connect(&self.server).await.unwrap();
         for statement in statements {
             connection.execute(statement.as_str()).await.unwrap();

@@ -72,11 +72,16 @@ impl Installation {
     }
 
     fn command(&self, subcommand: &str) -> Command {
+        self.command_in(subcommand, &self.data_dir())
+    }
+
+    /// A command of these words, with this data directory.
+    fn command_in(&self, words: &str, data_dir: &Path) -> Command {
         let mut command = Command::new(binary());
         command
-            .arg(subcommand)
+            .args(words.split_whitespace())
             .arg("--data-dir")
-            .arg(self.data_dir())
+            .arg(data_dir)
             .arg("--master-key-file")
             .arg(self.folder.path().join("master.key"))
             .kill_on_drop(true)
@@ -101,8 +106,42 @@ impl Installation {
         assert!(status.success(), "migrate ended with {status}");
     }
 
+    /// What fills the log with an account of so many users.
+    #[must_use]
+    pub fn seeding(&self, users: u64, events: u32) -> Command {
+        let mut command = self.command("bench seed");
+        command
+            .args(["--account", "town", "--users", &users.to_string()])
+            .args(["--events", &events.to_string()]);
+        if let Some(url) = self.application_url() {
+            command.args(["--database-url", &url]);
+        }
+        command
+    }
+
+    /// The master key that all its processes share.
+    #[must_use]
+    pub fn master_key(&self) -> MasterKey {
+        MasterKey::from_file(&self.folder.path().join("master.key")).unwrap()
+    }
+
+    /// Starts a process with a data directory of its own on the same database, and waits until it serves.
+    pub async fn serve_apart(&self, name: &str) -> Program {
+        let data_dir = self.folder.path().join(name);
+        let command = self.command_in("serve", &data_dir);
+        started(self.serving_as(command, self.application_url(), "warn")).await
+    }
+
     fn serving(&self, database_url: Option<String>, level: &str) -> Command {
-        let mut command = self.command("serve");
+        self.serving_as(self.command("serve"), database_url, level)
+    }
+
+    fn serving_as(
+        &self,
+        mut command: Command,
+        database_url: Option<String>,
+        level: &str,
+    ) -> Command {
         command
             .args(["--listen", "127.0.0.1:0", "--log", level])
             .arg("--token-key-file")

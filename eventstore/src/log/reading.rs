@@ -181,16 +181,39 @@ impl Log {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, StoreError> {
+        self.follow_behind(after, None, limit).await
+    }
+
+    /// As [`Self::follow_batch`], behind an event that has this hash. Where the log has another one there, it is on another
+    /// history, and nothing is answered from then on.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or is on another history.
+    pub async fn follow_behind(
+        &self,
+        after: u64,
+        hash: Option<[u8; 32]>,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, StoreError> {
         let Inner { home, tail, .. } = &*self.inner;
-        if let Some(events) = tail.after(after, limit) {
+        tail.history.check()?;
+        let hash = hash.filter(|_| after > 0);
+        let is_known = hash.is_none() || hash == tail.hash(after);
+        if is_known && let Some(events) = tail.after(after, limit) {
             return Ok(events);
         }
         // What others commit is heard of, and asked for from time to time in case it was not heard.
         if after >= tail.head() {
             return Ok(Vec::new());
         }
+        // With the event that it is to be behind.
+        let (above, more) = if hash.is_some() {
+            (after - 1, 1)
+        } else {
+            (after, 0)
+        };
         let mut stored = home
-            .page(&Page::span(after, u64::MAX, limit.max(1)))
+            .page(&Page::span(above, u64::MAX, limit.max(1) + more))
             .await?;
         if let Some(last) = stored.last()
             && last.commit_position > last.position
@@ -198,7 +221,15 @@ impl Log {
             let rest = Page::span(last.position, last.commit_position, usize::MAX);
             stored.extend(home.page(&rest).await?);
         }
-        let events = self.open(stored).await?;
+        let mut events = self.open(stored).await?;
+        if let Some(hash) = hash {
+            let is_it = |event: &RecordedEvent| event.position == after && event.hash == hash;
+            if !events.first().is_some_and(is_it) {
+                let why = format!("position {after} is not what was read there");
+                return Err(tail.history.refute(why));
+            }
+            events.remove(0);
+        }
         tail.heed(events.iter());
         if let Some(last) = events.last() {
             tail.reached(last.position);

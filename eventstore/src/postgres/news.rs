@@ -8,6 +8,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::tail::Tail;
 
@@ -30,6 +31,7 @@ pub(super) async fn answer_heads(
     let mut asker = HeadAsker {
         options: options.application_name("rollbook head"),
         connection: None,
+        known: None,
     };
     let mut asking = Vec::new();
     loop {
@@ -37,7 +39,7 @@ pub(super) async fn answer_heads(
         if came == Ok(0) {
             return;
         }
-        let answer = asker.head().await;
+        let answer = asker.head(&tail).await;
         if let Ok(head) = answer {
             tail.reached(head);
         }
@@ -52,34 +54,79 @@ pub(super) async fn answer_heads(
 struct HeadAsker {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
+    /// What was answered last.
+    known: Option<Mark>,
+}
+
+/// Where a log ends, and when that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    log: Uuid,
+    position: u64,
+    last_at: Timestamp,
+}
+
+impl Mark {
+    /// How it shows that a log is not the one it was, which ended at least at `reached`.
+    fn contradicts(&self, known: Option<&Self>, reached: u64) -> Option<String> {
+        if self.position < reached {
+            return Some(format!(
+                "it ends at {} and ended at {reached}",
+                self.position
+            ));
+        }
+        let known = known?;
+        if self.log != known.log {
+            return Some("the database has another log".to_owned());
+        }
+        let rewritten = self.position == known.position && self.last_at != known.last_at;
+        rewritten.then(|| format!("position {} was written at another time", self.position))
+    }
 }
 
 impl HeadAsker {
-    async fn head(&mut self) -> Result<u64, StoreError> {
+    async fn head(&mut self, tail: &Tail) -> Result<u64, StoreError> {
+        tail.history.check()?;
+        // Whatever is known before the question is in its answer.
+        let reached = tail.head();
+        let mark = self.mark().await.map_err(StoreError::unavailable)?;
+        if let Some(why) = mark.contradicts(self.known.as_ref(), reached) {
+            return Err(tail.history.refute(why));
+        }
+        self.known = Some(mark);
+        Ok(mark.position)
+    }
+
+    async fn mark(&mut self) -> Result<Mark, sqlx::Error> {
         // A connection that died since the last question is no answer.
         if self.connection.is_some()
-            && let Ok(head) = self.ask().await
+            && let Ok(mark) = self.ask().await
         {
-            return Ok(head);
+            return Ok(mark);
         }
         self.connection = None;
         let answer = self.ask().await;
         if answer.is_err() {
             self.connection = None;
         }
-        answer.map_err(StoreError::unavailable)
+        answer
     }
 
-    async fn ask(&mut self) -> Result<u64, sqlx::Error> {
+    async fn ask(&mut self) -> Result<Mark, sqlx::Error> {
         let ask = async {
             let connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => PgConnection::connect_with(&self.options).await?,
             };
-            let position: i64 = sqlx::query_scalar("SELECT position FROM log_head")
-                .fetch_one(self.connection.insert(connection))
-                .await?;
-            Ok(position.cast_unsigned())
+            let (log, position, last_at): (Uuid, i64, Timestamp) =
+                sqlx::query_as("SELECT log_id, position, last_at FROM log_head")
+                    .fetch_one(self.connection.insert(connection))
+                    .await?;
+            Ok(Mark {
+                log,
+                position: position.cast_unsigned(),
+                last_at,
+            })
         };
         match tokio::time::timeout(PATIENCE, ask).await {
             Ok(answer) => answer,
@@ -129,5 +176,33 @@ async fn hear(
                 tail.reached(position);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(log: u128, position: u64, second: i64) -> Mark {
+        Mark {
+            log: Uuid::from_u128(log),
+            position,
+            last_at: Timestamp::from_timestamp(second, 0).unwrap(),
+        }
+    }
+
+    #[test]
+    fn r64_a_log_that_ends_earlier_or_was_written_otherwise_is_another() {
+        let known = mark(1, 10, 100);
+        let contradicts = |now: Mark, reached| now.contradicts(Some(&known), reached).is_some();
+        assert!(!contradicts(mark(1, 10, 100), 10));
+        assert!(!contradicts(mark(1, 12, 120), 10));
+        assert!(contradicts(mark(1, 9, 90), 10));
+        assert!(contradicts(mark(1, 10, 101), 10));
+        assert!(contradicts(mark(2, 12, 120), 10));
+        // What was heard of is known too.
+        assert!(contradicts(mark(1, 12, 120), 13));
+        assert!(mark(1, 5, 50).contradicts(None, 6).is_some());
+        assert!(mark(1, 5, 50).contradicts(None, 5).is_none());
     }
 }

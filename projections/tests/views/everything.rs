@@ -109,8 +109,7 @@ fn life(n: u64, it: &Somebody, all: u64) -> Vec<UserEvent> {
     events
 }
 
-async fn directory_of(people: &[Somebody]) -> (Directory, Views) {
-    let mut directory = Directory::with_account().await;
+async fn directory_of(mut directory: Directory, people: &[Somebody]) -> (Directory, Views) {
     for (n, it) in (0..).zip(people) {
         let happens = to_user(user_id(n), life(n, it, people.len() as u64));
         directory.commit(&acme(), vec![happens]).await;
@@ -204,15 +203,23 @@ async fn check(views: &Views, all: &[UserRow], Asked { typed, query }: &Asked) -
     expected.len()
 }
 
-#[test]
-fn r50_any_filters_with_r51_any_search_in_r53_any_order_are_what_trying_everything_finds() {
+/// Asks random directories, of which each is begun so and ended so.
+fn ask_random_directories<B, E>(
+    cases: u32,
+    least: usize,
+    begin: impl Fn() -> B,
+    end: impl Fn(Directory) -> E,
+) where
+    B: Future<Output = Directory>,
+    E: Future<Output = ()>,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .unwrap();
     let mut runner = TestRunner::new(ProptestConfig {
-        cases: 10,
+        cases,
         // Each step makes a directory anew.
         max_shrink_iters: 50,
         failure_persistence: None,
@@ -223,17 +230,36 @@ fn r50_any_filters_with_r51_any_search_in_r53_any_order_are_what_trying_everythi
     runner
         .run(&cases, |(people, asked)| {
             runtime.block_on(async {
-                let (_directory, views) = directory_of(&people).await;
+                let (directory, views) = directory_of(begin().await, &people).await;
                 let all = everybody(&views).await;
                 for asked in &asked {
                     let more = check(&views, &all, asked).await;
                     shown.set(shown.get() + more);
                 }
                 views.shutdown().await;
+                end(directory).await;
             });
             Ok(())
         })
         .unwrap();
     let shown = shown.get();
-    assert!(shown > 500, "too little matches to prove anything: {shown}");
+    assert!(
+        shown > least,
+        "too little matches to prove anything: {shown}"
+    );
+}
+
+#[test]
+fn r50_any_filters_with_r51_any_search_in_r53_any_order_are_what_trying_everything_finds() {
+    ask_random_directories(10, 500, Directory::with_account, async |_| {});
+}
+
+#[test]
+fn r50_the_same_is_found_where_the_log_is_in_postgresql() {
+    ask_random_directories(
+        2,
+        50,
+        Directory::with_account_on_postgres,
+        Directory::remove,
+    );
 }

@@ -23,10 +23,12 @@ use rollbook_aggregates::values::{
     Signature, TokenDigest, UserId, UserType, ValidityDays,
 };
 use rollbook_eventstore::{
-    Append, Clock, Log, MasterKey, Metadata, NewEvent, ReadQuery, StreamAppend, StreamId, sqlite,
+    Append, Clock, Log, MasterKey, Metadata, NewEvent, ReadQuery, StreamAppend, StreamId, postgres,
+    sqlite,
 };
 use rollbook_projections::{FoundUser, Freshness, UserRow, Views};
 use rusqlite::{Connection, types::Value};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -37,6 +39,8 @@ pub struct Directory {
     pub clock: Clock,
     key: String,
     revisions: BTreeMap<StreamId, u64>,
+    /// The database of the log, where it is in one.
+    database: Option<String>,
 }
 
 /// What happens to one stream in a commit.
@@ -139,6 +143,43 @@ impl Directory {
             clock,
             key,
             revisions: BTreeMap::new(),
+            database: None,
+        }
+    }
+
+    /// The same as [`Self::with_account`], with the log in a database of the throw-away server.
+    pub async fn with_account_on_postgres() -> Self {
+        let mut directory = Self::new().await;
+        let name = format!("rollbook_views_{}", Uuid::now_v7().simple());
+        on_server(&format!("CREATE DATABASE {name}")).await;
+        let server = server();
+        let (address, _) = server.rsplit_once('/').unwrap();
+        let options = postgres::Options {
+            allow_owner: true,
+            migrate: true,
+            ..postgres::Options::default()
+        };
+        let key = MasterKey::from_base64(&directory.key).unwrap();
+        let url = format!("{address}/{name}");
+        let opened = postgres::open(&url, options, key, directory.clock.clone()).await;
+        std::mem::replace(&mut directory.log, opened.unwrap())
+            .close()
+            .await;
+        directory.database = Some(name);
+        directory
+            .commit(
+                &acme(),
+                vec![to_account(&acme(), account_events(Login::Email))],
+            )
+            .await;
+        directory
+    }
+
+    /// Ends it; its database goes with it.
+    pub async fn remove(self) {
+        self.log.close().await;
+        if let Some(name) = self.database {
+            on_server(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
     }
 
@@ -232,8 +273,22 @@ impl Directory {
             clock,
             key,
             revisions,
+            database: None,
         }
     }
+}
+
+/// The throw-away server.
+fn server() -> String {
+    const SERVER: &str = "ROLLBOOK_TEST_POSTGRES";
+    std::env::var(SERVER)
+        .unwrap_or_else(|_| panic!("{SERVER} names no PostgreSQL server: run `./test`"))
+}
+
+async fn on_server(statement: &str) {
+    let mut connection = PgConnection::connect(&server()).await.unwrap();
+    connection.execute(statement).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 async fn open(dir: &Path, key: &str, clock: &Clock) -> Log {

@@ -1,5 +1,7 @@
 //! `rollbook serve` and `rollbook migrate`.
 
+use std::time::Duration;
+
 use clap::Args;
 use rollbook_eventstore::{Clock, MasterKey, postgres};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -7,22 +9,36 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{logs, output::print, problem::Problem};
 use crate::{
     config::{LogFormat, ServeFlags, Settings, StoreFlags},
-    server::{self, Options, Running, Store, Tls},
+    failure::chain,
+    server::{self, Ended, Options, Running, Store, Tls},
 };
+
+/// How long to wait before a service that could not start again is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Serves until SIGINT or SIGTERM, then finishes what was accepted.
 pub async fn run(flags: ServeFlags) -> Result<(), Problem> {
     let settings = Settings::read(&flags)?;
     logs::begin(&settings.log, settings.log_format)?;
-    let options = options(&settings)?;
+    let mut options = options(&settings)?;
     let scheme = if options.tls.is_some() {
         "https"
     } else {
         "http"
     };
-    let running = start(options).await?;
-    let address = format!("rollbook serves on {scheme}://{}", running.address());
-    until_asked(running, &address).await
+    let mut running = start(options.clone()).await?;
+    options.listen = running.address();
+    // Whoever reads that it serves may send a signal at once.
+    let mut signals = Stop::listen()?;
+    print(&format!("rollbook serves on {scheme}://{}", options.listen))?;
+    while let Ended::OtherHistory(other) = signals.end(running).await? {
+        tracing::error!(cause = %other, "everything is made anew from the log as it is now");
+        match signals.start(&options).await? {
+            Some(again) => running = again,
+            None => break,
+        }
+    }
+    Ok(())
 }
 
 /// Starts a service.
@@ -36,14 +52,55 @@ pub async fn start(options: Options) -> Result<Running, Problem> {
 /// once.
 pub async fn until_asked(running: Running, serves: &str) -> Result<(), Problem> {
     // Whoever reads that it serves may send a signal at once.
-    let (mut once, mut twice) = (Signals::listen()?, Signals::listen()?);
+    let mut signals = Stop::listen()?;
     print(serves)?;
-    tokio::select! {
-        ended = running.serve_until(async move { once.next().await }) => {
-            ended.map_err(|source| Problem::failed("end in good order", source))
+    signals.end(running).await.map(drop)
+}
+
+/// What asks a service to stop: a signal, and a second one, to stop at once.
+struct Stop {
+    once: Signals,
+    twice: Signals,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, Problem> {
+        Ok(Self {
+            once: Signals::listen()?,
+            twice: Signals::listen()?,
+        })
+    }
+
+    /// Serves until it ends.
+    async fn end(&mut self, running: Running) -> Result<Ended, Problem> {
+        let Self { once, twice } = self;
+        tokio::select! {
+            ended = running.serve_until(once.next()) => {
+                ended.map_err(|source| Problem::failed("end in good order", source))
+            }
+            () = async { twice.next().await; twice.next().await } => {
+                Err(Problem::Usage("ended before everything was finished, as a second signal asked".to_owned()))
+            }
         }
-        () = async { twice.next().await; twice.next().await } => {
-            Err(Problem::Usage("ended before everything was finished, as a second signal asked".to_owned()))
+    }
+
+    /// Starts a service again, as soon as its database is there; nothing where it is asked to stop before.
+    async fn start(&mut self, options: &Options) -> Result<Option<Running>, Problem> {
+        let starting = async {
+            loop {
+                match server::start(options.clone()).await {
+                    Ok(running) => return running,
+                    Err(error) => {
+                        let cause = chain(&error);
+                        tracing::warn!(cause, "the service cannot start again yet");
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            running = starting => Ok(Some(running)),
+            () = self.once.next() => Ok(None),
         }
     }
 }
@@ -71,7 +128,8 @@ impl Signals {
     }
 }
 
-fn options(settings: &Settings) -> Result<Options, Problem> {
+/// How to serve, as the settings say.
+pub fn options(settings: &Settings) -> Result<Options, Problem> {
     let store = match settings.database()? {
         None => Store::Embedded,
         Some(url) => Store::Postgres {

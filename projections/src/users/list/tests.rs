@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::pattern::{Pattern, teach};
+use crate::users::as_you_type::{self, FindUsers};
 use crate::users::{INDEXES, TABLES, accounts, grams, numbers};
 
 const COLUMNS: [(UserSort, &str); 10] = [
@@ -370,4 +371,117 @@ fn a_walk_that_is_too_long_is_given_up_for_what_few_have() {
         assert_eq!(found, listing.walk(i64::MAX).unwrap());
         assert_eq!(found.len(), 3);
     });
+}
+
+thread_local! {
+    static ASKED: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+fn asked(sql: &str) {
+    ASKED.with_borrow_mut(|asked| asked.push(sql.to_owned()));
+}
+
+/// Figures as of a million users, half a million of them in the largest company.
+const A_MILLION: &str = "
+    ANALYZE;
+    UPDATE sqlite_stat1
+    SET stat = (
+        SELECT group_concat(CASE part.key WHEN 0 THEN 1000000 ELSE max(1, part.value * 3000) END, ' ')
+        FROM json_each('[' || replace(stat, ' ', ',') || ']') AS part
+    )
+    WHERE stat NOT GLOB '*[^0-9 ]*';
+    ANALYZE sqlite_schema;
+";
+
+/// Every way that lists, searches and look-ups can go, page by page.
+fn ask_everything(tables: &Connection) {
+    for query in queries().into_iter().chain(searches()) {
+        for (sort, _) in COLUMNS {
+            for descending in [false, true] {
+                let query = ListUsers {
+                    sort,
+                    descending,
+                    ..query.clone()
+                };
+                let after = list(tables, &query).unwrap().next;
+                for after in [None, after] {
+                    let query = ListUsers {
+                        after,
+                        ..query.clone()
+                    };
+                    list(tables, &query).unwrap();
+                    listing(tables, &query, |listing| {
+                        listing.walk(1_000).unwrap();
+                        listing.walk_or_gather().unwrap();
+                        listing.goes_on_behind(3).unwrap();
+                        listing.way_out().unwrap();
+                        for (at, condition) in listing.conditions.iter().enumerate() {
+                            if condition.members.is_some() {
+                                listing.count_members(at, 100).unwrap();
+                                listing.gather(at).unwrap();
+                            }
+                        }
+                    });
+                }
+            }
+        }
+    }
+    for text in ["f", "fi", "fir", "first3 last2", "1", "nobody"] {
+        for active in [None, Some(true), Some(false)] {
+            let query = FindUsers {
+                account: everybody().account,
+                text: text.to_owned(),
+                active,
+                limit: 20,
+            };
+            as_you_type::find(tables, &query).unwrap();
+        }
+    }
+    let account = everybody().account;
+    let finder = Finder::new(tables, &account).unwrap();
+    finder
+        .find(Uuid::from_bytes(*b"0000000000000919").into())
+        .unwrap();
+    finder
+        .find(Uuid::from_bytes(*b"nobodynobodynobo").into())
+        .unwrap();
+    finder.by_signature("7").unwrap();
+    finder.by_email("mail1@7").unwrap();
+}
+
+#[test]
+fn r51_no_statement_reads_all_of_a_million_users() {
+    for figures in ["", A_MILLION] {
+        let mut tables = tables();
+        tables.execute_batch(figures).unwrap();
+        tables.trace(Some(asked));
+        ask_everything(&tables);
+        tables.trace(None);
+        let mut statements = ASKED.take();
+        // What a statement asks of the grams stands in it as a comment.
+        statements.retain(|sql| !sql.starts_with("--"));
+        statements.sort_unstable();
+        statements.dedup();
+        assert!(statements.len() > 500, "{}", statements.len());
+        for sql in statements {
+            let plan = plan(&tables, &Part::new(sql.clone(), []));
+            for step in plan.lines() {
+                let whole = [
+                    "users",
+                    "supervisors",
+                    "link",
+                    "user_companies",
+                    "user_roles",
+                ]
+                .iter()
+                .any(|table| {
+                    step.strip_prefix("SCAN ")
+                        .and_then(|rest| rest.strip_prefix(table))
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(" USING"))
+                });
+                // A walk that is given up after so many is a search within the index of the account.
+                assert!(!whole, "{step}\n{plan}\n{sql}");
+            }
+        }
+    }
 }

@@ -98,15 +98,19 @@ pub async fn measure<S: Side>(
             .map_err(|source| Problem::failed("add up what was measured", source))?;
     }
     side.caught_up().await?;
-    let taken = begun.elapsed();
+    Ok(measured(&waits, begun.elapsed()))
+}
+
+/// The figures of so many waits within a time.
+pub fn measured(waits: &Histogram<u64>, taken: Duration) -> Measured {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53 commands")]
     let rate = waits.len() as f64 / taken.as_secs_f64();
     let quantile = |q| Duration::from_micros(waits.value_at_quantile(q));
-    Ok(Measured {
+    Measured {
         rate,
         p50: quantile(0.5),
         p99: quantile(0.99),
-    })
+    }
 }
 
 async fn call<S: Side>(
@@ -132,7 +136,7 @@ async fn call<S: Side>(
 }
 
 /// Waits in microseconds, up to a minute, to three digits.
-fn waits() -> Result<Histogram<u64>, Problem> {
+pub fn waits() -> Result<Histogram<u64>, Problem> {
     Histogram::new_with_max(60_000_000, 3).map_err(|source| Problem::failed("measure", source))
 }
 

@@ -51,6 +51,18 @@ impl Postgres {
         Ok(url.into())
     }
 
+    /// Drops a database that was made, which nobody needs any more.
+    pub async fn drop_database(&mut self, url: &str) -> Result<(), Problem> {
+        let made = self.made.iter().position(|name| url.ends_with(&**name));
+        match made.map(|place| self.made.swap_remove(place)) {
+            Some(name) => {
+                self.administer(&format!("DROP DATABASE {name} WITH (FORCE)"))
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Drops what was made, and ends the server where it is private.
     pub async fn end(mut self) -> Result<(), Problem> {
         for name in std::mem::take(&mut self.made) {
