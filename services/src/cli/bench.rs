@@ -11,6 +11,7 @@ mod long_lives;
 mod ours;
 mod passwords;
 mod postgres;
+mod replay;
 mod report;
 mod scratch;
 mod stock;
@@ -37,6 +38,8 @@ enum BenchCommand {
     LongLives(long_lives::LongLivesFlags),
     /// What hashing costs everybody else, and whether unknown users are answered otherwise than wrong passwords
     Passwords(passwords::PasswordsFlags),
+    /// Events a second that an auditor reads, beside COPY of the same columns
+    Replay(replay::ReplayFlags),
     /// How long it takes until watchers are told that sessions ended
     Watch(watch::WatchFlags),
     /// How long it takes to give 10,000 users another supervisor in one commit
@@ -50,6 +53,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Problem> {
         Some(BenchCommand::Import(flags)) => import::run(flags).await,
         Some(BenchCommand::LongLives(flags)) => long_lives::run(flags).await,
         Some(BenchCommand::Passwords(flags)) => passwords::run(flags).await,
+        Some(BenchCommand::Replay(flags)) => replay::run(flags).await,
         Some(BenchCommand::Watch(flags)) => watch::run(flags).await,
         Some(BenchCommand::Supervisors(flags)) => supervisors::run(flags).await,
         None => commands::run(args.commands).await,
