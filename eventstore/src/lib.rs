@@ -45,7 +45,7 @@ pub use home::LogStatus;
 pub use keys::{MasterKey, MasterKeyError};
 pub use leadership::Leadership;
 pub use log::Log;
-pub use read::{Direction, Filter, Follow, ReadQuery};
+pub use read::{Direction, Filter, Follow, ReadQuery, StreamQuery};
 pub use repository::{Guards, Hot, HotContext, Repository};
 pub use snapshot::{Snapshot, Snapshots};
 pub use stream::{NotAStream, StreamId};

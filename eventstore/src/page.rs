@@ -3,14 +3,17 @@
 use std::fmt::Write as _;
 
 use crate::read::{Direction, Filter};
+use crate::stream::StreamId;
 
-/// A page with its bounds as positions.
+/// A page of the log with its bounds as positions, or of a stream with its bounds as revisions.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
+    /// The stream whose page it is; none: of the log.
+    pub(crate) stream: Option<StreamId>,
     pub(crate) direction: Direction,
-    /// Above this position.
+    /// Above this one.
     pub(crate) above: u64,
-    /// Up to this position.
+    /// Up to this one.
     pub(crate) up_to: u64,
     pub(crate) limit: usize,
     /// Its times are not looked at: they are bounds already.
@@ -21,6 +24,7 @@ impl Page {
     /// All of the log above a position and up to another, oldest first.
     pub(crate) fn span(above: u64, up_to: u64, limit: usize) -> Self {
         Self {
+            stream: None,
             direction: Direction::Forwards,
             above,
             up_to,
@@ -52,13 +56,26 @@ impl Statement {
             parameters: Vec::new(),
             mark,
         };
-        statement.add("\nWHERE e.position > ", number(page.above));
-        statement.add("\nAND e.position <= ", number(page.up_to));
+        let counted = match &page.stream {
+            None => {
+                statement.sql.push_str("\nWHERE ");
+                "e.position"
+            }
+            Some(stream) => {
+                statement.add("\nWHERE e.aggregate_type = ", text(&stream.aggregate_type));
+                statement.add("\nAND e.aggregate_id = ", text(&stream.aggregate_id));
+                statement.sql.push_str("\nAND ");
+                "e.sequence"
+            }
+        };
+        statement.add(&format!("{counted} > "), number(page.above));
+        statement.add(&format!("\nAND {counted} <= "), number(page.up_to));
         statement.filter(&page.filter);
-        statement.sql.push_str(match page.direction {
-            Direction::Forwards => "\nORDER BY e.position",
-            Direction::Backwards => "\nORDER BY e.position DESC",
-        });
+        // Writing to a string does not fail.
+        let _ = write!(statement.sql, "\nORDER BY {counted}");
+        if page.direction == Direction::Backwards {
+            statement.sql.push_str(" DESC");
+        }
         statement.add("\nLIMIT ", number(page.limit as u64));
         statement
     }
@@ -123,11 +140,11 @@ fn text(text: &str) -> Parameter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::StreamId;
 
     #[test]
     fn every_part_of_a_filter_becomes_a_condition_with_numbered_parameters() {
         let page = Page {
+            stream: None,
             direction: Direction::Backwards,
             above: 1,
             up_to: u64::MAX,
@@ -171,5 +188,18 @@ mod tests {
         );
         let asked = [4, 5, 9, 9].map(Parameter::Number);
         assert_eq!(statement.parameters[2..6], asked);
+    }
+
+    #[test]
+    fn a_page_of_a_stream_is_counted_by_revisions() {
+        let page = Page {
+            stream: Some(StreamId::new("user", "1")),
+            ..Page::span(2, 7, 5)
+        };
+        assert_eq!(
+            Statement::page("SELECT 1", '?', &page).sql,
+            "SELECT 1\nWHERE e.aggregate_type = ?1\nAND e.aggregate_id = ?2\nAND e.sequence > ?3\
+             \nAND e.sequence <= ?4\nORDER BY e.sequence\nLIMIT ?5"
+        );
     }
 }

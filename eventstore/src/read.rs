@@ -59,6 +59,23 @@ impl Default for ReadQuery {
     }
 }
 
+/// A page of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamQuery {
+    /// Which stream.
+    pub stream: StreamId,
+    /// Only this account's events of it.
+    pub account_id: Option<String>,
+    /// Which way.
+    pub direction: Direction,
+    /// Only after this revision.
+    pub above: u64,
+    /// Only up to this revision.
+    pub up_to: u64,
+    /// At most so many events.
+    pub limit: usize,
+}
+
 /// What a replay yields.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Follow {

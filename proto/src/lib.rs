@@ -13,3 +13,32 @@ pub mod v1 {
     /// The `FileDescriptorSet` of the package and all that it imports, encoded.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 }
+
+/// Package `event_store.client`: the contract that clients of `KurrentDB` and `EventStoreDB` are made for, as far as it is served.
+pub mod kurrent {
+    #![expect(
+        clippy::pedantic,
+        clippy::large_enum_variant,
+        reason = "generated; the documentation stands in the protos"
+    )]
+
+    tonic::include_proto!("event_store.client");
+
+    /// Package `event_store.client.streams`.
+    pub mod streams {
+        tonic::include_proto!("event_store.client.streams");
+    }
+
+    /// Package `event_store.client.gossip`.
+    pub mod gossip {
+        tonic::include_proto!("event_store.client.gossip");
+    }
+
+    /// Package `event_store.client.server_features`.
+    pub mod server_features {
+        tonic::include_proto!("event_store.client.server_features");
+    }
+
+    /// The `FileDescriptorSet` of these packages and all that they import, encoded.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kurrent.binpb"));
+}

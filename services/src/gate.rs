@@ -16,9 +16,9 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use crate::access;
 use crate::caller::{Caller, Verifier};
 use crate::failure::{self, Failure, Outcome};
+use crate::{access, kurrent};
 
 /// What the gate found out about a call.
 #[derive(Clone, Debug)]
@@ -109,18 +109,23 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let deadline = deadline(request.headers());
-        if let Err(failure) = admit(&self.verifier, &mut request, deadline) {
-            return Box::pin(std::future::ready(Ok(response(failure))));
+        let tongue = Tongue::of(request.uri().path());
+        let admitted = match tongue {
+            Tongue::Own => admit(&self.verifier, &mut request, deadline),
+            Tongue::Kurrent => kurrent::admit(&self.verifier, &mut request, deadline),
+        };
+        if let Err(failure) = admitted {
+            return Box::pin(std::future::ready(Ok(tongue.refusal(failure))));
         }
         let answer = self.inner.call(request);
         Box::pin(async move {
             let Some(deadline) = deadline else {
-                return answer.await.map(explain);
+                return answer.await.map(|answer| tongue.explain(answer));
             };
             let left = deadline.saturating_duration_since(Instant::now());
             match tokio::time::timeout(left.saturating_sub(margin(left)), answer).await {
-                Ok(answer) => answer.map(explain),
-                Err(_) => Ok(response(Failure::new(
+                Ok(answer) => answer.map(|answer| tongue.explain(answer)),
+                Err(_) => Ok(tongue.refusal(Failure::new(
                     ErrorReason::DeadlinePassed,
                     "the deadline passed",
                 ))),
@@ -160,6 +165,55 @@ fn admit<B>(
     Ok(())
 }
 
+/// How a refusal is told: as the contract has it, or as clients of `KurrentDB` know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tongue {
+    Own,
+    Kurrent,
+}
+
+impl Tongue {
+    fn of(path: &str) -> Self {
+        if path.starts_with(kurrent::PATHS) {
+            Self::Kurrent
+        } else {
+            Self::Own
+        }
+    }
+
+    fn refusal(self, failure: Failure) -> Response<Body> {
+        match self {
+            Self::Own => response(failure),
+            Self::Kurrent => kurrent::status(&failure).into_http(),
+        }
+    }
+
+    /// Gives a refusal that only the framework makes a code and a reason of ours.
+    fn explain(self, answer: Response<Body>) -> Response<Body> {
+        let headers = answer.headers();
+        let code = headers
+            .get(Status::GRPC_STATUS)
+            .map(|value| Code::from_bytes(value.as_bytes()));
+        let (Some(code), false) = (code, headers.contains_key(Status::GRPC_STATUS_DETAILS)) else {
+            return answer;
+        };
+        let frameworks = match self {
+            // Health and reflection say so of what they do not know; a refusal of ours carries details.
+            Self::Own => !matches!(code, Code::Ok | Code::NotFound),
+            // Refusals of ours carry no details here, and have other codes.
+            Self::Kurrent => kurrent::is_of_framework(code),
+        };
+        if !frameworks {
+            return answer;
+        }
+        let message = headers
+            .get(Status::GRPC_MESSAGE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        self.refusal(failure::of_framework(code, message))
+    }
+}
+
 /// The trace id of a `traceparent` header: its second part, 32 hex digits that are not all zero.
 fn trace_id(headers: &HeaderMap) -> Option<String> {
     let id = headers
@@ -196,27 +250,6 @@ fn deadline(headers: &HeaderMap) -> Option<Instant> {
 
 fn response(failure: Failure) -> Response<Body> {
     Status::from(failure).into_http()
-}
-
-/// Gives a refusal that carries no details, which only the framework makes, a code and a reason of the contract.
-fn explain(answer: Response<Body>) -> Response<Body> {
-    let headers = answer.headers();
-    let code = headers
-        .get(Status::GRPC_STATUS)
-        .map(|value| Code::from_bytes(value.as_bytes()));
-    match code {
-        None | Some(Code::Ok) => answer,
-        Some(_) if headers.contains_key(Status::GRPC_STATUS_DETAILS) => answer,
-        // Health and reflection say so of what they do not know; a refusal of ours carries details.
-        Some(Code::NotFound) => answer,
-        Some(code) => {
-            let message = headers
-                .get(Status::GRPC_MESSAGE)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default();
-            response(failure::of_framework(code, message))
-        }
-    }
 }
 
 #[cfg(test)]

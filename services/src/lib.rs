@@ -13,6 +13,7 @@ mod convert;
 mod executor;
 mod failure;
 mod gate;
+pub mod kurrent;
 pub mod mail;
 mod methods;
 mod page;

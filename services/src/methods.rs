@@ -6,6 +6,7 @@ mod credentials;
 mod history;
 mod invitations;
 mod involvements;
+mod kurrent;
 mod operations;
 mod routing;
 mod streaming;

@@ -14,6 +14,7 @@ use rollbook_eventstore::{
     Clock, Log, MasterKey, MasterKeyError, OpenError, OtherHistory, postgres, sqlite,
 };
 use rollbook_projections::{ViewError, Views};
+use rollbook_proto::kurrent;
 use rollbook_proto::v1 as pb;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -373,6 +374,15 @@ fn router(
             directory.clone(),
         ))
         .add_service(pb::operations_service_server::OperationsServiceServer::new(
-            directory,
-        )))
+            directory.clone(),
+        ))
+        .add_service(kurrent::streams::streams_server::StreamsServer::new(
+            directory.clone(),
+        ))
+        .add_service(kurrent::gossip::gossip_server::GossipServer::new(
+            directory.clone(),
+        ))
+        .add_service(
+            kurrent::server_features::server_features_server::ServerFeaturesServer::new(directory),
+        ))
 }

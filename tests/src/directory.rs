@@ -14,9 +14,9 @@ use rollbook_proto::v1 as pb;
 use rollbook_services::caller::{Minter, Role, generate_key_pem};
 use rollbook_services::mail::MailOptions;
 use rollbook_services::passwords::Cost;
-use rollbook_services::server::{self, Options, Running, Store, ViewsFrom};
+use rollbook_services::server::{self, Options, Running, Store, Tls, ViewsFrom};
 use tempfile::TempDir;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::answer::Answer as _;
 use crate::caller::{Caller, Identity};
@@ -38,6 +38,7 @@ pub enum Home {
 struct Keys {
     folder: TempDir,
     minter: Arc<Minter>,
+    tls: Option<Tls>,
 }
 
 impl Keys {
@@ -50,7 +51,20 @@ impl Keys {
         Self {
             folder,
             minter: Arc::new(minter.unwrap()),
+            tls: None,
         }
+    }
+
+    /// The same, with a certificate for `localhost`.
+    fn secured(mut self) -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate_pem = made.cert.pem().into_bytes();
+        std::fs::write(self.folder.path().join("certificate.pem"), &certificate_pem).unwrap();
+        self.tls = Some(Tls {
+            certificate_pem,
+            key_pem: made.signing_key.serialize_pem().into_bytes(),
+        });
+        self
     }
 
     fn master(&self) -> MasterKey {
@@ -111,8 +125,16 @@ impl Directory {
 
     /// Starts a directory that sends its mail so.
     pub async fn start_with(home: Home, mail: Option<MailOptions>) -> Self {
+        Self::start_of(home, Keys::generate(), mail).await
+    }
+
+    /// Starts a directory that speaks TLS, as `localhost`.
+    pub async fn start_secured(home: Home) -> Self {
+        Self::start_of(home, Keys::generate().secured(), None).await
+    }
+
+    async fn start_of(home: Home, keys: Keys, mail: Option<MailOptions>) -> Self {
         let clock = Clock::manual(start_of_time());
-        let keys = Keys::generate();
         let database = match home {
             Home::Embedded => None,
             Home::Postgres => Some(Self::migrated(&keys).await),
@@ -252,6 +274,15 @@ impl Directory {
         identity.token(&self.keys.minter, self.clock.now())
     }
 
+    /// What a client of `KurrentDB` is told to connect to, with a token of this identity; for a directory that speaks TLS.
+    #[must_use]
+    pub fn kurrent_uri(&self, identity: &Identity) -> String {
+        let (token, port) = (self.token(identity), self.process.address().port());
+        let certificate = self.keys.folder.path().join("certificate.pem");
+        let certificate = certificate.display();
+        format!("kurrentdb://auditor:{token}@localhost:{port}?tlsCaFile={certificate}")
+    }
+
     /// Who mints the tokens this directory accepts.
     #[must_use]
     pub fn minter(&self) -> &Minter {
@@ -300,32 +331,42 @@ impl Directory {
 
     /// Puts word of a lock into the log that could not be sent to a user, as a server's refusal would; answers the mail's id.
     pub async fn dead_letter(&self, account_id: &str, user_id: &str) -> String {
-        let errand = Errand::AccountLocked {
-            user: UserId::parse(user_id).unwrap(),
-            revision: 1,
-        };
-        let mail_id = errand.mail_id().to_string();
-        let dead = MailDeadLettered {
-            letter: Letter {
-                account_id: AccountId::parse(account_id).unwrap(),
-                errand,
-            },
-            attempts: 1,
-            failure: MailFailure::Refused(550),
-        };
-        let event = NewEvent::of(&Recorded::from(MailEvent::from(dead))).unwrap();
-        let append = Append {
-            streams: vec![StreamAppend {
+        self.dead_letters(account_id, user_id, 1).await.remove(0)
+    }
+
+    /// The same of so many locks, in one commit.
+    pub async fn dead_letters(&self, account_id: &str, user_id: &str, count: u64) -> Vec<String> {
+        let letters = (1..=count).map(|revision| {
+            let errand = Errand::AccountLocked {
+                user: UserId::parse(user_id).unwrap(),
+                revision,
+            };
+            let mail_id = errand.mail_id().to_string();
+            let dead = MailDeadLettered {
+                letter: Letter {
+                    account_id: AccountId::parse(account_id).unwrap(),
+                    errand,
+                },
+                attempts: 1,
+                failure: MailFailure::Refused(550),
+            };
+            let event = NewEvent::of(&Recorded::from(MailEvent::from(dead))).unwrap();
+            let stream = StreamAppend {
                 stream: StreamId::new("mail", mail_id.as_str()),
                 account_id: account_id.to_owned(),
                 expected_revision: 0,
                 events: vec![event],
                 forget: false,
-            }],
+            };
+            (mail_id, stream)
+        });
+        let (mail_ids, streams) = letters.unzip();
+        let append = Append {
+            streams,
             ..Append::default()
         };
         self.process.running.log().append(append).await.unwrap();
-        mail_id
+        mail_ids
     }
 
     /// Waits until so many events of this type are in the log, and answers the first of them: for what happens by itself.
@@ -406,7 +447,7 @@ async fn serve_at(
         }),
         master_key: Some(keys.master()),
         token_keys: vec![keys.minter.public_pem().to_owned()],
-        tls: None,
+        tls: keys.tls.clone(),
         allow_plaintext: false,
         mail,
         hash_cost,
@@ -415,7 +456,10 @@ async fn serve_at(
     })
     .await
     .unwrap();
-    let channel = connect(running.address());
+    let channel = match &keys.tls {
+        Some(tls) => connect_securely(running.address(), tls),
+        None => connect(running.address()),
+    };
     Process {
         data_dir,
         running,
@@ -427,6 +471,18 @@ async fn serve_at(
 #[must_use]
 pub fn connect(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}"))
+        .unwrap()
+        .tcp_nodelay(true)
+        .connect_lazy()
+}
+
+fn connect_securely(address: SocketAddr, tls: &Tls) -> Channel {
+    let trusting = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(&tls.certificate_pem))
+        .domain_name("localhost");
+    Endpoint::from_shared(format!("https://{address}"))
+        .unwrap()
+        .tls_config(trusting)
         .unwrap()
         .tcp_nodelay(true)
         .connect_lazy()

@@ -18,6 +18,7 @@ pub mod contract;
 pub mod database;
 pub mod directory;
 pub mod files;
+pub mod kurrent;
 pub mod mail_server;
 pub mod model;
 pub mod people;

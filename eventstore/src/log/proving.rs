@@ -127,6 +127,7 @@ impl Log {
     /// When the log cannot be read.
     pub async fn account_end(&self, account_id: &str, size: u64) -> Result<AccountEnd, StoreError> {
         let last = Page {
+            stream: None,
             direction: Direction::Backwards,
             above: 0,
             up_to: size,
@@ -157,6 +158,7 @@ impl Log {
     ) -> Result<Vec<ProvableEvent>, StoreError> {
         let (above, up_to) = self.bounds(query).await?;
         let page = Page {
+            stream: None,
             direction: query.direction,
             above,
             up_to: up_to.min(last),

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::event::RecordedEvent;
 use crate::judge::KeyState;
 use crate::page::Page;
-use crate::read::{Direction, Follow, ReadQuery};
+use crate::read::{Direction, Filter, Follow, ReadQuery, StreamQuery};
 use crate::replay::Replay;
 use crate::stored::{PageKeys, StoredEvent};
 use crate::stream::StreamId;
@@ -155,6 +155,25 @@ impl Log {
         let head = self.head().await?;
         let (above, up_to) = self.bounds(query).await?;
         Ok((above, up_to.min(head)))
+    }
+
+    /// A page of a stream. A page with fewer events than its limit is the last one there is now.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn read_stream(&self, query: &StreamQuery) -> Result<Vec<RecordedEvent>, StoreError> {
+        let page = Page {
+            stream: Some(query.stream.clone()),
+            direction: query.direction,
+            above: query.above,
+            up_to: query.up_to,
+            limit: query.limit.max(1),
+            filter: Filter {
+                account_id: query.account_id.clone(),
+                ..Filter::default()
+            },
+        };
+        self.open(self.inner.home.page(&page).await?).await
     }
 
     /// Every event from a position on, page by page; with `follow` forwards also every event to come.
@@ -326,6 +345,7 @@ impl Log {
         up_to: u64,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
         let page = Page {
+            stream: None,
             direction: query.direction,
             above,
             up_to,

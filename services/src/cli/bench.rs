@@ -13,6 +13,7 @@ mod ours;
 mod passwords;
 mod postgres;
 mod rebuild;
+mod replay;
 mod report;
 mod scratch;
 mod seed;
@@ -47,6 +48,8 @@ enum BenchCommand {
     LongLives(long_lives::LongLivesFlags),
     /// What hashing costs everybody else, and whether unknown users are answered otherwise than wrong passwords
     Passwords(passwords::PasswordsFlags),
+    /// Events a second that an auditor reads, beside COPY of the same columns
+    Replay(replay::ReplayFlags),
     /// How long it takes until watchers are told that sessions ended
     Watch(watch::WatchFlags),
     /// Fill a log with an account of realistic shape, through the event store; goes on where it was cut off
@@ -65,6 +68,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Problem> {
         Some(BenchCommand::Rebuild(flags)) => rebuild::run(flags).await,
         Some(BenchCommand::LongLives(flags)) => long_lives::run(flags).await,
         Some(BenchCommand::Passwords(flags)) => passwords::run(flags).await,
+        Some(BenchCommand::Replay(flags)) => replay::run(flags).await,
         Some(BenchCommand::Seed(flags)) => seed::run(flags).await,
         Some(BenchCommand::Watch(flags)) => watch::run(flags).await,
         Some(BenchCommand::Supervisors(flags)) => supervisors::run(flags).await,

@@ -119,7 +119,10 @@ impl Directory {
         let query = ReadQuery {
             direction,
             from: from_position,
-            limit: EVENTS_IN_A_MESSAGE,
+            limit: match usize::try_from(limit) {
+                Ok(limit @ 1..EVENTS_IN_A_MESSAGE) => limit,
+                Ok(_) | Err(_) => EVENTS_IN_A_MESSAGE,
+            },
             filter,
         };
         let events = self.log().replay(query, follow);

@@ -26,6 +26,8 @@ mod history;
 mod imports;
 mod invitations;
 mod involvements;
+mod kurrent;
+mod kurrent_clients;
 mod leaks;
 mod long_lives;
 mod mail;

@@ -58,7 +58,7 @@ pub struct LongLivesFlags {
 
 /// What became of a user's invoices.
 #[derive(Clone, Copy, Debug)]
-enum Life {
+pub enum Life {
     /// All of them wait in its queue.
     Waiting,
     /// Each was queued and left the queue.
@@ -207,7 +207,7 @@ async fn measure(
 }
 
 /// Records a life: a creation and so many events.
-async fn live(log: &Log, id: &str, life: Life, events: usize) -> Result<(), Problem> {
+pub async fn live(log: &Log, id: &str, life: Life, events: usize) -> Result<(), Problem> {
     let company = CompanyId::new(new_id());
     let personal = |text: &str| json!({ "$personal": text });
     let created = NewEvent {

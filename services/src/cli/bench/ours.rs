@@ -12,7 +12,8 @@ use std::{
 };
 
 use prost_types::FieldMask;
-use rollbook_eventstore::{Clock, MasterKey};
+use rollbook_eventstore::{Clock, Log, MasterKey, postgres as database, sqlite};
+use rollbook_proto::kurrent::streams::streams_client::StreamsClient;
 use rollbook_proto::v1::{
     AccountSettings, CreateAccountRequest, CreateUserRequest, GetUserRequest,
     ListProjectionsRequest, NewUser, PasswordAuthority, UpdateUserRequest, UserProfile,
@@ -22,7 +23,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use super::{
     load::{Side, USERS_EACH},
@@ -122,6 +123,16 @@ fn somebody(number: u64) -> NewUser {
         email: format!("s{number}@bench.example"),
         ..NewUser::default()
     }
+}
+
+/// Somebody who reads the log.
+pub struct Auditor {
+    /// By the contract.
+    pub client: Client,
+    /// By that of `KurrentDB`, with this header.
+    pub streams: StreamsClient<Channel>,
+    /// The header.
+    pub authorization: String,
 }
 
 /// Another server process on the same database.
@@ -293,6 +304,51 @@ impl Ours {
         connections(&self.server, &self.keys, Role::Portal, "portal").await
     }
 
+    /// An auditor of the whole log, by the contract and by that of `KurrentDB`.
+    pub async fn auditor(&self) -> Result<Auditor, Problem> {
+        let token = self.keys.mint(Role::Auditor, "auditor")?;
+        let server = self.server.clone();
+        let channel = endpoint(&server)?.connect().await;
+        let channel = channel.map_err(|source| Problem::Unreachable { server, source })?;
+        Ok(Auditor {
+            streams: StreamsClient::new(channel.clone()),
+            client: Client::over(channel, &token, None)?,
+            authorization: format!("Bearer {token}"),
+        })
+    }
+
+    /// Lets something happen to the log while nobody serves it, and serves it again.
+    pub async fn meanwhile<F>(&mut self, work: impl FnOnce(Log) -> F) -> Result<(), Problem>
+    where
+        F: Future<Output = Result<Log, Problem>>,
+    {
+        self.process.kill().await?;
+        let failed = |source| Problem::failed("open the log", source);
+        let key = MasterKey::from_file(&self.keys.master)
+            .map_err(|source| Problem::failed("read the master key", source))?;
+        let log = match &self.database {
+            None => {
+                let data = self.directory.path().join("data");
+                sqlite::open(&data, key, Clock::system()).await
+            }
+            Some(url) => {
+                let options = database::Options {
+                    allow_owner: true,
+                    ..database::Options::default()
+                };
+                database::open(url, options, key, Clock::system()).await
+            }
+        };
+        let log = work(log.map_err(failed)?).await?;
+        log.close().await;
+        self.restart().await
+    }
+
+    /// The server process.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// Creates somebody and answers its id.
     pub async fn create_one(&self, caller: usize) -> Result<String, Problem> {
         self.create_user(caller, self.somebody()).await
@@ -432,14 +488,20 @@ async fn connect(server: &str, token: &str) -> Result<Client, Problem> {
         server: server.to_owned(),
         source,
     };
-    let endpoint = Endpoint::from_shared(server.to_owned())
-        .map_err(unreachable)?
-        .tcp_nodelay(true);
     Client::over(
-        endpoint.connect().await.map_err(unreachable)?,
+        endpoint(server)?.connect().await.map_err(unreachable)?,
         token,
         Some(ACCOUNT),
     )
+}
+
+fn endpoint(server: &str) -> Result<Endpoint, Problem> {
+    let endpoint = Endpoint::from_shared(server.to_owned());
+    let endpoint = endpoint.map_err(|source| Problem::Unreachable {
+        server: server.to_owned(),
+        source,
+    })?;
+    Ok(endpoint.tcp_nodelay(true))
 }
 
 /// The connections of a caller to a server.
@@ -515,7 +577,8 @@ impl Keys {
     }
 
     fn mint(&self, role: Role, subject: &str) -> Result<String, Problem> {
-        let account = (role != Role::Operator).then(|| ACCOUNT.to_owned());
+        let of_all = matches!(role, Role::Operator | Role::Auditor);
+        let account = (!of_all).then(|| ACCOUNT.to_owned());
         let caller = Caller {
             role,
             account,

@@ -9,7 +9,7 @@ use rollbook_proto::v1 as pb;
 use tokio::time::Instant;
 use tonic::Request;
 
-use super::super::streaming::{Answers, Sender};
+use super::super::streaming::{Answers, PATIENCE, Sender, hand_over};
 use super::super::{Directory, at_least, history::disclosure};
 use crate::convert::{
     Disclose, WatchedUsers, change, deleted_user, former_external_user, user_from_row,
@@ -23,8 +23,6 @@ const CHANGES_IN_A_MESSAGE: usize = 1_000;
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// How long a watcher waits for a word while nothing happens at all.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How long a watcher may keep a message waiting.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Directory {
     pub(super) async fn watch(
@@ -157,43 +155,5 @@ impl Watch {
             }
         }
         Ok(users)
-    }
-}
-
-/// Hands a message over, unless the reader keeps it waiting for too long.
-async fn hand_over(
-    sender: &Sender<pb::WatchUsersResponse>,
-    message: pb::WatchUsersResponse,
-    patience: Duration,
-) -> Outcome<()> {
-    match tokio::time::timeout(patience, sender.send(message)).await {
-        // One that is gone needs no more; the loop sees it.
-        Ok(Ok(()) | Err(_)) => Ok(()),
-        Err(_) => Err(Failure::new(
-            pb::ErrorReason::WatcherTooSlow,
-            "the watcher did not read for too long; it may resume from the last position it has",
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::sync::mpsc;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn r41_a_watcher_that_does_not_read_is_cut_off_with_a_reason() {
-        let (sender, mut reader) = mpsc::channel(1);
-        let message = pb::WatchUsersResponse::default;
-        let patience = Duration::from_millis(10);
-        hand_over(&sender, message(), patience).await.unwrap();
-        let failure = hand_over(&sender, message(), patience).await.unwrap_err();
-        assert_eq!(failure.reason(), "WATCHER_TOO_SLOW");
-        assert_eq!(failure.code(), tonic::Code::ResourceExhausted);
-        reader.recv().await.unwrap();
-        hand_over(&sender, message(), patience).await.unwrap();
-        drop(reader);
-        hand_over(&sender, message(), patience).await.unwrap();
     }
 }
