@@ -6,6 +6,7 @@
 //! - `work` is what happens when nobody asks: a view, a plan, the executor, the log.
 
 pub mod access;
+mod backup;
 pub mod caller;
 pub mod cli;
 mod config;
@@ -15,6 +16,7 @@ mod failure;
 mod gate;
 pub mod mail;
 mod methods;
+mod packing;
 mod page;
 pub mod passwords;
 mod plans;

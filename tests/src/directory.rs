@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ pub struct Directory {
     pub home: Home,
     /// The time of the log and of every token; a story advances it instead of waiting.
     pub clock: Clock,
-    keys: Keys,
+    keys: Arc<Keys>,
     mail: Option<MailOptions>,
     database: Option<Database>,
     process: Process,
@@ -112,7 +113,7 @@ impl Directory {
     /// Starts a directory that sends its mail so.
     pub async fn start_with(home: Home, mail: Option<MailOptions>) -> Self {
         let clock = Clock::manual(start_of_time());
-        let keys = Keys::generate();
+        let keys = Arc::new(Keys::generate());
         let database = match home {
             Home::Embedded => None,
             Home::Postgres => Some(Self::migrated(&keys).await),
@@ -124,6 +125,32 @@ impl Directory {
             clock,
             keys,
             mail,
+            database,
+            process,
+        }
+    }
+
+    /// The file with the master key.
+    #[must_use]
+    pub fn master_key_file(&self) -> PathBuf {
+        self.keys.folder.path().join("master.key")
+    }
+
+    /// Another directory with the same keys and the same time, on a log that was put into this place.
+    pub async fn on_log_in(&self, place: Place) -> Self {
+        let Place { data_dir, database } = place;
+        let home = if database.is_some() {
+            Home::Postgres
+        } else {
+            Home::Embedded
+        };
+        let keys = Arc::clone(&self.keys);
+        let process = serve(data_dir, database.as_ref(), &keys, &self.clock, None).await;
+        Self {
+            home,
+            clock: self.clock.clone(),
+            keys,
+            mail: None,
             database,
             process,
         }
@@ -359,6 +386,41 @@ impl Directory {
         if let Some(database) = self.database {
             database.remove().await;
         }
+    }
+}
+
+/// A place for a log that is not there yet.
+pub struct Place {
+    /// The data directory of the process that will serve it.
+    pub data_dir: TempDir,
+    /// The database, where it is to be in one.
+    pub database: Option<Database>,
+}
+
+impl Place {
+    /// An empty one.
+    pub async fn new(home: Home) -> Self {
+        Self {
+            data_dir: tempfile::tempdir().unwrap(),
+            database: match home {
+                Home::Embedded => None,
+                Home::Postgres => Some(Database::create().await),
+            },
+        }
+    }
+
+    /// The flags that name it to the program.
+    #[must_use]
+    pub fn flags(&self) -> Vec<String> {
+        let mut flags = vec![
+            "--data-dir".to_owned(),
+            self.data_dir.path().display().to_string(),
+        ];
+        if let Some(database) = &self.database {
+            flags.extend(["--database-url".to_owned(), database.owner_url()]);
+            flags.extend(["--application-role".to_owned(), database.application_role()]);
+        }
+        flags
     }
 }
 
