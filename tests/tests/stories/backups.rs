@@ -181,7 +181,8 @@ async fn restored(home: Home) {
     assert!({ verified }.status().await.unwrap().success());
     for home in [Home::Embedded, Home::Postgres] {
         let place = Place::new(home).await;
-        let words = [&[&*file("backup")][..], &kept].concat();
+        let backup = file("backup");
+        let words = [&[&*backup][..], &kept].concat();
         let (told, well) = restore(&directory, &place, &words).await;
         assert!(well && told.contains(&format!("{head} events")), "{told}");
         let (told, well) = restore(&directory, &place, &words).await;
