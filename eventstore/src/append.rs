@@ -215,6 +215,29 @@ pub struct Append {
     pub metadata: Metadata,
 }
 
+impl Append {
+    /// Whether it would change anything, where all that it requires holds.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        let Self {
+            streams,
+            require: _,
+            release,
+            take,
+            request,
+            side,
+            slots,
+            told,
+            metadata: _,
+        } = self;
+        streams
+            .iter()
+            .any(|stream| stream.forget || !stream.events.is_empty())
+            || !(release.is_empty() && take.is_empty() && side.is_empty())
+            || !(slots.is_empty() && told.is_empty() && request.is_none())
+    }
+}
+
 /// An append that is in the log, or found to be allowed where it had nothing to write.
 #[derive(Clone, Debug)]
 pub struct Appended {
@@ -290,6 +313,9 @@ pub enum AppendError {
     /// The key of the stream is destroyed, so nothing personal can be written to it.
     #[error("stream {0} is forgotten")]
     Forgotten(StreamId),
+    /// The log is an archive, to which nothing can be added.
+    #[error("the log is an archive")]
+    Archived,
     /// More than one commit may hold.
     #[error("the append is larger than one commit may be")]
     TooLarge,

@@ -51,6 +51,14 @@ pub enum OpenError {
         /// What the program needs.
         needed: u32,
     },
+    /// There is a log already that has events.
+    #[error("there is a log already, with {0} events: a log is made only where there is none")]
+    NotEmpty(u64),
+    /// A log was being made there, and that was not finished.
+    #[error(
+        "a log was being made in the data directory {0}, and that was not finished: make it again with `rollbook restore`"
+    )]
+    Unfinished(String),
     /// The server must not be used as it is set up.
     #[error("the database is not safe to serve from: {0}")]
     Unsafe(String),

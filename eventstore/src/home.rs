@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use postgres_es::PostgresEventRepository;
 use sqlite_es::SqliteEventRepository;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::append::Holders;
+use crate::backup::TableRow;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::judge::{KeyState, RequestRow};
@@ -71,6 +73,8 @@ pub(crate) trait Home: Send + Sync {
     fn tree(&self) -> Answer<'_, TreeHead>;
     /// Those of these tiles that are there.
     fn tiles<'a>(&'a self, names: &'a [TileName]) -> Answer<'a, BTreeMap<TileName, Vec<u8>>>;
+    /// Sends every row beside the events, all out of one snapshot; answers the last position in it.
+    fn rows(&self, to: mpsc::Sender<Vec<TableRow>>) -> Answer<'_, u64>;
     fn stock(&self) -> Stock;
     fn close(&self) -> BoxFuture<'_, ()>;
 }

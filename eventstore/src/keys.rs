@@ -291,6 +291,11 @@ impl LogKeys {
     }
 }
 
+/// Whether the key of a claim as it is stored stands for a personal one.
+pub(crate) fn is_personal(key: &str) -> bool {
+    key.starts_with('#')
+}
+
 /// A claim as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ClaimRow {

@@ -6,6 +6,7 @@
 //! - The two homes, [`sqlite`] and [`postgres`], differ in their SQL and in nothing a caller sees.
 
 mod append;
+pub mod backup;
 mod clock;
 mod copies;
 mod error;
@@ -44,7 +45,7 @@ pub use history::OtherHistory;
 pub use home::LogStatus;
 pub use keys::{MasterKey, MasterKeyError};
 pub use leadership::Leadership;
-pub use log::Log;
+pub use log::{Archive, Log};
 pub use read::{Direction, Filter, Follow, ReadQuery, StreamQuery};
 pub use repository::{Guards, Hot, HotContext, Repository};
 pub use snapshot::{Snapshot, Snapshots};

@@ -46,6 +46,16 @@ struct Inner {
     clock: Clock,
     /// The size of the tree as far as this process knows.
     tree: watch::Sender<u64>,
+    archive: Option<Archive>,
+}
+
+/// What a log shows that was made from an export alone. Nothing can be added to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// The checkpoint that came with the export.
+    pub checkpoint: String,
+    /// The key that it is checked with.
+    pub verifier_key: String,
 }
 
 impl std::fmt::Debug for Log {
@@ -64,6 +74,7 @@ impl Log {
         queue: mpsc::Sender<Job>,
         tail: Arc<Tail>,
         clock: Clock,
+        archive: Option<Archive>,
     ) -> Self {
         let sealer = Sealer::new(keys.clone(), &tail);
         let inner = Inner {
@@ -75,6 +86,7 @@ impl Log {
             tail,
             clock,
             tree: watch::Sender::new(0),
+            archive,
         };
         Self {
             inner: Arc::new(inner),
@@ -239,6 +251,12 @@ impl Log {
         self.inner.id
     }
 
+    /// What the log shows where it is an archive, to which nothing can be added.
+    #[must_use]
+    pub fn archive(&self) -> Option<&Archive> {
+        self.inner.archive.as_ref()
+    }
+
     /// The clock that dates the events.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -263,6 +281,14 @@ impl Log {
         self.inner.home.close().await;
     }
 
+    pub(crate) fn keys(&self) -> &LogKeys {
+        &self.inner.keys
+    }
+
+    pub(crate) fn home(&self) -> &dyn Home {
+        &*self.inner.home
+    }
+
     pub(crate) fn stock(&self) -> Stock {
         self.inner.home.stock()
     }
@@ -274,6 +300,9 @@ impl Log {
 
 impl Inner {
     async fn append(&self, append: &Append) -> Result<Appended, AppendError> {
+        if self.archive.is_some() && append.changes() {
+            return Err(AppendError::Archived);
+        }
         for _ in 0..SEALINGS {
             let SealedAppend { prepared, new } = self.sealer.seal(append, &*self.home).await?;
             let (answer, outcome) = oneshot::channel();

@@ -12,6 +12,8 @@ mod migration;
 mod news;
 mod reader;
 mod record;
+mod restoring;
+mod rows;
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -24,11 +26,13 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::error::OpenError;
 use crate::keys::{LogKeys, MasterKey};
-use crate::log::{Log, QUEUE};
+use crate::log::{Archive, Log, QUEUE};
 use crate::tail::Tail;
 use crate::writer;
 use ledger::PostgresLedger;
 use reader::PostgresHome;
+
+pub(crate) use restoring::new_home;
 
 /// The channel on which commits are told.
 const CHANNEL: &str = "rollbook_log";
@@ -98,6 +102,15 @@ pub async fn open(
         .fetch_one(&mut first)
         .await
         .map_err(unreachable)?;
+    let archive: Option<(String, String)> =
+        sqlx::query_as("SELECT checkpoint, verifier_key FROM log_archive")
+            .fetch_optional(&mut first)
+            .await
+            .map_err(unreachable)?;
+    let archive = archive.map(|(checkpoint, verifier_key)| Archive {
+        checkpoint,
+        verifier_key,
+    });
     // A connection that does not say goodbye is no reason not to serve.
     let _ = first.close().await;
 
@@ -110,7 +123,7 @@ pub async fn open(
     let (queue, jobs) = mpsc::channel(QUEUE);
     let ledger = PostgresLedger::new(connect, clock.clone(), own);
     writer::start(ledger, jobs, tail.clone())?;
-    Ok(Log::new(id, keys, home, queue, tail, clock))
+    Ok(Log::new(id, keys, home, queue, tail, clock, archive))
 }
 
 fn parse(url: &str) -> Result<PgConnectOptions, OpenError> {

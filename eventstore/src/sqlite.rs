@@ -6,6 +6,8 @@
 mod directory;
 mod ledger;
 mod reader;
+mod restoring;
+mod rows;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,12 +19,14 @@ use uuid::Uuid;
 use crate::clock::{Clock, timestamp};
 use crate::error::OpenError;
 use crate::keys::{LogKeys, MasterKey};
-use crate::log::{Log, QUEUE};
+use crate::log::{Archive, Log, QUEUE};
 use crate::tail::Tail;
 use crate::writer;
 use directory::Directory;
 use ledger::SqliteLedger;
 use reader::SqliteHome;
+
+pub(crate) use restoring::new_home;
 
 /// The name of the file in the data directory.
 pub const FILE: &str = "log.sqlite";
@@ -31,10 +35,11 @@ pub const FILE: &str = "log.sqlite";
 const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("sqlite/migrations/0001_log.sql"),
     include_str!("sqlite/migrations/0002_tree.sql"),
+    include_str!("sqlite/migrations/0003_archive.sql"),
 ];
 
 /// The version of the tables that this program reads and writes.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// Opens the log of a data directory; makes both where they are not there yet.
 ///
@@ -50,6 +55,9 @@ pub async fn open(data_dir: &Path, keys: MasterKey, clock: Clock) -> Result<Log,
 
 fn open_blocking(data_dir: &Path, master: MasterKey, clock: Clock) -> Result<Log, OpenError> {
     let directory = Directory::lock(data_dir)?;
+    if restoring::unfinished(data_dir) {
+        return Err(OpenError::Unfinished(data_dir.display().to_string()));
+    }
     let file = data_dir.join(FILE);
     let failed = |error| OpenError::unavailable(file.display().to_string(), error);
     let mut connection = connect(&file).map_err(failed)?;
@@ -63,13 +71,14 @@ fn open_blocking(data_dir: &Path, master: MasterKey, clock: Clock) -> Result<Log
         })
         .map_err(failed)?;
     let id = Uuid::parse_str(&id).map_err(|error| OpenError::unavailable("the log's id", error))?;
+    let archive = archive(&connection).map_err(failed)?;
 
     let tail = Arc::new(Tail::new(head));
     let home = Arc::new(SqliteHome::open(&file, tail.clone()).map_err(failed)?);
     let (queue, jobs) = mpsc::channel(QUEUE);
     let ledger = SqliteLedger::new(connection, clock.clone(), directory);
     writer::start(ledger, jobs, tail.clone())?;
-    Ok(Log::new(id, keys, home, queue, tail, clock))
+    Ok(Log::new(id, keys, home, queue, tail, clock, archive))
 }
 
 /// The one connection that writes.
@@ -145,6 +154,21 @@ fn read_keys(connection: &Connection, master: MasterKey) -> Result<LogKeys, Open
     let rows = key_rows(connection)
         .map_err(|error| OpenError::unavailable("the keys of the log", error))?;
     LogKeys::open(master, &rows).ok_or(OpenError::WrongMasterKey)
+}
+
+fn archive(connection: &Connection) -> rusqlite::Result<Option<Archive>> {
+    connection
+        .query_row(
+            "SELECT checkpoint, verifier_key FROM log_archive",
+            [],
+            |row| {
+                Ok(Archive {
+                    checkpoint: row.get(0)?,
+                    verifier_key: row.get(1)?,
+                })
+            },
+        )
+        .optional()
 }
 
 /// A time as it is stored.

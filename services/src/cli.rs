@@ -11,6 +11,7 @@ use crate::config::ServeFlags;
 
 mod access;
 mod account;
+mod backup;
 mod bench;
 mod choices;
 mod client;
@@ -26,6 +27,7 @@ mod operations;
 mod output;
 mod pages;
 mod problem;
+mod restore;
 mod routing;
 mod secret;
 mod serve;
@@ -82,6 +84,10 @@ enum Command {
     History(history::HistoryArgs),
     /// Check that a log, or an export of it, is what it was
     Verify(verify::VerifyFlags),
+    /// Make a backup of the log of a running service
+    Backup(backup::BackupFlags),
+    /// Make a log of a backup, or an archive of an export
+    Restore(restore::RestoreFlags),
     /// See how the log and the views are
     Operations(operations::OperationsArgs),
     /// Print completions for a shell
@@ -149,6 +155,8 @@ impl Cli {
             Command::Routing(args) => routing::run(args).await,
             Command::History(args) => history::run(args).await,
             Command::Verify(flags) => verify::run(flags).await,
+            Command::Backup(flags) => backup::run(flags).await,
+            Command::Restore(flags) => restore::run(flags).await,
             Command::Operations(args) => operations::run(args).await,
             Command::Completions(flags) => manual::completions(&flags, &mut Self::command()),
             Command::Man(flags) => manual::man(&flags, Self::command()),

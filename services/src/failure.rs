@@ -222,6 +222,7 @@ impl From<AppendError> for Failure {
             AppendError::Forgotten(_) => {
                 Self::new(ErrorReason::UserDeleted, "the person's data was erased")
             }
+            AppendError::Archived => Self::archived(),
             AppendError::TooLarge => Self::new(
                 ErrorReason::TooLarge,
                 "the command asks for more than one commit can hold",
@@ -233,6 +234,15 @@ impl From<AppendError> for Failure {
 }
 
 impl Failure {
+    /// The log was made from an export alone.
+    #[must_use]
+    pub fn archived() -> Self {
+        Self::new(
+            ErrorReason::LogArchived,
+            "the log is an archive, made from an export alone: nothing is added to it or signed anew",
+        )
+    }
+
     /// Others kept changing what the command rests on.
     #[must_use]
     pub fn contention() -> Self {

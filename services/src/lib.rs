@@ -6,6 +6,7 @@
 //! - `work` is what happens when nobody asks: a view, a plan, the executor, the log.
 
 pub mod access;
+mod backup;
 pub mod caller;
 pub mod cli;
 mod config;
@@ -16,6 +17,7 @@ mod gate;
 pub mod kurrent;
 pub mod mail;
 mod methods;
+mod packing;
 mod page;
 pub mod passwords;
 mod plans;

@@ -32,6 +32,7 @@ use crate::passwords::{Cost, Hasher};
 use crate::work::Work;
 
 pub use keys::token_key_pem;
+pub(crate) use keys::{MASTER_KEY, private_dir};
 pub use views_from::ViewsFrom;
 
 /// Where the log lives.
@@ -277,7 +278,11 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     match health.wait_until_ready(&running.views).await {
         Ok(()) => {
             health.watch(running.views.clone(), running.stopping.clone());
-            running.work = Some(Work::start(&executor, &running.views, mailer));
+            if running.log.archive().is_none() {
+                running.work = Some(Work::start(&executor, &running.views, mailer));
+            } else {
+                tracing::warn!("the log is an archive: it can be read and not be added to");
+            }
             Ok(running)
         }
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,7 +112,7 @@ pub struct Directory {
     pub home: Home,
     /// The time of the log and of every token; a story advances it instead of waiting.
     pub clock: Clock,
-    keys: Keys,
+    keys: Arc<Keys>,
     mail: Option<MailOptions>,
     database: Option<Database>,
     process: Process,
@@ -135,6 +136,7 @@ impl Directory {
 
     async fn start_of(home: Home, keys: Keys, mail: Option<MailOptions>) -> Self {
         let clock = Clock::manual(start_of_time());
+        let keys = Arc::new(keys);
         let database = match home {
             Home::Embedded => None,
             Home::Postgres => Some(Self::migrated(&keys).await),
@@ -146,6 +148,32 @@ impl Directory {
             clock,
             keys,
             mail,
+            database,
+            process,
+        }
+    }
+
+    /// The file with the master key.
+    #[must_use]
+    pub fn master_key_file(&self) -> PathBuf {
+        self.keys.folder.path().join("master.key")
+    }
+
+    /// Another directory with the same keys and the same time, on a log that was put into this place.
+    pub async fn on_log_in(&self, place: Place) -> Self {
+        let Place { data_dir, database } = place;
+        let home = if database.is_some() {
+            Home::Postgres
+        } else {
+            Home::Embedded
+        };
+        let keys = Arc::clone(&self.keys);
+        let process = serve(data_dir, database.as_ref(), &keys, &self.clock, None).await;
+        Self {
+            home,
+            clock: self.clock.clone(),
+            keys,
+            mail: None,
             database,
             process,
         }
@@ -400,6 +428,41 @@ impl Directory {
         if let Some(database) = self.database {
             database.remove().await;
         }
+    }
+}
+
+/// A place for a log that is not there yet.
+pub struct Place {
+    /// The data directory of the process that will serve it.
+    pub data_dir: TempDir,
+    /// The database, where it is to be in one.
+    pub database: Option<Database>,
+}
+
+impl Place {
+    /// An empty one.
+    pub async fn new(home: Home) -> Self {
+        Self {
+            data_dir: tempfile::tempdir().unwrap(),
+            database: match home {
+                Home::Embedded => None,
+                Home::Postgres => Some(Database::create().await),
+            },
+        }
+    }
+
+    /// The flags that name it to the program.
+    #[must_use]
+    pub fn flags(&self) -> Vec<String> {
+        let mut flags = vec![
+            "--data-dir".to_owned(),
+            self.data_dir.path().display().to_string(),
+        ];
+        if let Some(database) = &self.database {
+            flags.extend(["--database-url".to_owned(), database.owner_url()]);
+            flags.extend(["--application-role".to_owned(), database.application_role()]);
+        }
+        flags
     }
 }
 

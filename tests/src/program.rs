@@ -256,19 +256,24 @@ async fn address_in(output: tokio::process::ChildStdout) -> SocketAddr {
 /// The program stands beside the folder of the test's own executable.
 /// Runs a command of the program against a directory that runs in this process, as this caller.
 pub async fn run(directory: &Directory, identity: &Identity, words: &[&str]) -> Output {
+    let server = format!("http://{}", directory.process().address());
+    let mut command = alone(words);
+    command
+        .env("ROLLBOOK_SERVER", server)
+        .env("ROLLBOOK_TOKEN", directory.token(identity));
+    let ended = tokio::time::timeout(PATIENCE, command.output());
+    ended.await.expect("the program ends in time").unwrap()
+}
+
+/// A command of the program that asks no service.
+#[must_use]
+pub fn alone(words: &[&str]) -> Command {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ROLLBOOK_")) {
         command.env_remove(name);
     }
-    let server = format!("http://{}", directory.process().address());
-    let command = command
-        .args(words)
-        .env("ROLLBOOK_SERVER", server)
-        .env("ROLLBOOK_TOKEN", directory.token(identity))
-        .kill_on_drop(true)
-        .stdin(Stdio::null());
-    let ended = tokio::time::timeout(PATIENCE, command.output());
-    ended.await.expect("the program ends in time").unwrap()
+    command.args(words).kill_on_drop(true).stdin(Stdio::null());
+    command
 }
 
 fn binary() -> PathBuf {

@@ -972,6 +972,7 @@ impl World {
             }
             .encode_to_vec(),
             "GetLogStatus" => pb::GetLogStatusRequest {}.encode_to_vec(),
+            "CreateBackup" => pb::CreateBackupRequest::default().encode_to_vec(),
             "ListDeadLetters" => pb::ListDeadLettersRequest::default().encode_to_vec(),
             "RetryDeadLetter" => ask!(
                 t,

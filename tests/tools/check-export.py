@@ -89,7 +89,7 @@ def check(path, kept_key=None):
     assert manifest["form"] == "rollbook export 1" and manifest["scope"] == "log", "not an export of a whole log"
     origin, size, root = read_checkpoint(manifest["checkpoint"], kept_key or manifest["verifier_key"])
     subtrees, numbers, last = [], {}, ""
-    with (gzip.open if manifest["gzip"] else open)(path, "rt", encoding="utf-8", newline="\n") as lines:
+    with (gzip.open if open(path, "rb").read(2) == b"\x1f\x8b" else open)(path, "rt", encoding="utf-8", newline="\n") as lines:
         for position, line in enumerate(lines, 1):
             event = json.loads(line)
             payload = re.split(',"data":', line.rstrip("\n"), maxsplit=1)[1][:-1]

@@ -54,11 +54,14 @@ impl Claim {
     /// The kind of [`Claim::Email`].
     pub const EMAIL: &'static str = "email";
 
+    /// The kind of [`Claim::Signature`].
+    pub const SIGNATURE: &'static str = "signature";
+
     /// The name of its kind, as the store keeps it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Signature(_) => "signature",
+            Self::Signature(_) => Self::SIGNATURE,
             Self::Email(_) => Self::EMAIL,
             Self::Administrator => "administrator",
             Self::LockedAdministrator => "locked-administrator",

@@ -14,16 +14,18 @@ use super::unreachable;
 const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("migrations/0001_log.sql"),
     include_str!("migrations/0002_tree.sql"),
+    include_str!("migrations/0003_archive.sql"),
 ];
 
 /// The version of the tables that this program reads and writes.
-pub(super) const SCHEMA_VERSION: u32 = 2;
+pub(super) const SCHEMA_VERSION: u32 = 3;
 
 /// What the application's role may do with each table.
-const GRANTS: [(&str, &str); 11] = [
+const GRANTS: [(&str, &str); 12] = [
     ("events", "SELECT, INSERT"),
     ("log_head", "SELECT, UPDATE"),
     ("log_keys", "SELECT"),
+    ("log_archive", "SELECT"),
     ("log_migrations", "SELECT"),
     ("account_heads", "SELECT, INSERT, UPDATE"),
     ("claims", "SELECT, INSERT, DELETE"),
@@ -43,36 +45,7 @@ pub(super) async fn migrate(
         .await
         .map_err(unreachable)?;
     let mut transaction = connection.begin().await.map_err(unreachable)?;
-    // Two processes that start at once migrate one after the other.
-    execute(
-        &mut transaction,
-        "SELECT pg_advisory_xact_lock(hashtext('rollbook migration'))",
-    )
-    .await?;
-    execute(
-        &mut transaction,
-        "CREATE TABLE IF NOT EXISTS log_migrations
-         (
-             version    integer PRIMARY KEY,
-             applied_at timestamptz NOT NULL DEFAULT now()
-         )",
-    )
-    .await?;
-    let found = schema_version(&mut transaction).await?.unwrap_or(0);
-    if found > SCHEMA_VERSION {
-        return Err(OpenError::SchemaVersion {
-            found,
-            needed: SCHEMA_VERSION,
-        });
-    }
-    for (migration, version) in MIGRATIONS.iter().zip(1_u32..).skip(found as usize) {
-        execute(&mut transaction, migration).await?;
-        sqlx::query("INSERT INTO log_migrations (version) VALUES ($1)")
-            .bind(version.cast_signed())
-            .execute(&mut *transaction)
-            .await
-            .map_err(unreachable)?;
-    }
+    make_tables(&mut transaction).await?;
     make_log(&mut transaction, master).await?;
     if let Some(role) = application_role {
         grant(&mut transaction, role).await?;
@@ -80,6 +53,41 @@ pub(super) async fn migrate(
     transaction.commit().await.map_err(unreachable)?;
     // What is committed stays, however the connection ends.
     let _ = connection.close().await;
+    Ok(())
+}
+
+/// Brings the tables to this program's version, within a transaction.
+pub(super) async fn make_tables(transaction: &mut PgConnection) -> Result<(), OpenError> {
+    // Two processes that start at once migrate one after the other.
+    execute(
+        transaction,
+        "SELECT pg_advisory_xact_lock(hashtext('rollbook migration'))",
+    )
+    .await?;
+    execute(
+        transaction,
+        "CREATE TABLE IF NOT EXISTS log_migrations
+         (
+             version    integer PRIMARY KEY,
+             applied_at timestamptz NOT NULL DEFAULT now()
+         )",
+    )
+    .await?;
+    let found = schema_version(transaction).await?.unwrap_or(0);
+    if found > SCHEMA_VERSION {
+        return Err(OpenError::SchemaVersion {
+            found,
+            needed: SCHEMA_VERSION,
+        });
+    }
+    for (migration, version) in MIGRATIONS.iter().zip(1_u32..).skip(found as usize) {
+        execute(transaction, migration).await?;
+        sqlx::query("INSERT INTO log_migrations (version) VALUES ($1)")
+            .bind(version.cast_signed())
+            .execute(&mut *transaction)
+            .await
+            .map_err(unreachable)?;
+    }
     Ok(())
 }
 
@@ -122,10 +130,10 @@ async fn add_keys(
     Ok(())
 }
 
-async fn grant(transaction: &mut Transaction<'_, Postgres>, role: &str) -> Result<(), OpenError> {
+pub(super) async fn grant(transaction: &mut PgConnection, role: &str) -> Result<(), OpenError> {
     let role = format!("\"{}\"", role.replace('"', "\"\""));
     let schema: String = sqlx::query_scalar("SELECT quote_ident(current_schema()::text)")
-        .fetch_one(&mut **transaction)
+        .fetch_one(&mut *transaction)
         .await
         .map_err(unreachable)?;
     execute(
@@ -140,9 +148,9 @@ async fn grant(transaction: &mut Transaction<'_, Postgres>, role: &str) -> Resul
     Ok(())
 }
 
-async fn execute(transaction: &mut Transaction<'_, Postgres>, sql: &str) -> Result<(), OpenError> {
+async fn execute(transaction: &mut PgConnection, sql: &str) -> Result<(), OpenError> {
     sqlx::raw_sql(sql)
-        .execute(&mut **transaction)
+        .execute(transaction)
         .await
         .map(drop)
         .map_err(unreachable)

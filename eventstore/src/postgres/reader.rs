@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::append::{Holders, Repeated};
+use crate::backup::TableRow;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::home::{Answer, Home, LogStatus, Stock};
@@ -341,6 +342,10 @@ impl Home for PostgresHome {
         }
         .map(unavailable)
         .boxed()
+    }
+
+    fn rows(&self, to: mpsc::Sender<Vec<TableRow>>) -> Answer<'_, u64> {
+        super::rows::send(&self.pool, to).map(unavailable).boxed()
     }
 
     fn stock(&self) -> Stock {

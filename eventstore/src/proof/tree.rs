@@ -101,6 +101,9 @@ pub(crate) struct Growth {
 }
 
 impl Frontier {
+    /// The root of the tree of nothing.
+    pub(crate) const EMPTY: Hash = tlog::EMPTY_HASH.0;
+
     /// The tiles that a frontier is made of, which hold something.
     pub(crate) fn names(size: u64) -> Vec<TileName> {
         levels(size)

@@ -164,6 +164,7 @@ fn append_error<E: std::error::Error>(error: AppendError) -> AggregateError<E> {
         | AppendError::Repeated(_)
         | AppendError::RequestReused
         | AppendError::Forgotten(_)
+        | AppendError::Archived
         | AppendError::TooLarge
         | AppendError::Malformed(_)
         | AppendError::Corrupt(_) => AggregateError::UnexpectedError(Box::new(error)),

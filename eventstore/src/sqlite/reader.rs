@@ -10,10 +10,11 @@ use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Statement, params};
 use sqlite_es::SqliteEventRepository;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
 use crate::append::Holders;
+use crate::backup::TableRow;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::home::{Answer, Home, LogStatus, Stock};
@@ -292,6 +293,10 @@ ORDER BY e.sequence"
             }
             Ok(tiles)
         })
+    }
+
+    fn rows(&self, to: mpsc::Sender<Vec<TableRow>>) -> Answer<'_, u64> {
+        self.ask(move |connection| super::rows::send(connection, to))
     }
 
     fn stock(&self) -> Stock {

@@ -8,6 +8,7 @@
 )]
 
 mod appends;
+mod backups;
 mod claims;
 mod copies;
 mod crashes;

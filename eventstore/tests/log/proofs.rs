@@ -150,11 +150,12 @@ async fn r63_a_log_of_an_earlier_version_gets_a_tree_and_a_key(house: &House) {
     log.close().await;
     let version = match &house.place {
         crate::house::Place::Sqlite(_) => "PRAGMA user_version = 1",
-        crate::house::Place::Postgres { .. } => "DELETE FROM log_migrations WHERE version = 2",
+        crate::house::Place::Postgres { .. } => "DELETE FROM log_migrations WHERE version > 1",
     };
     for sql in [
         "DROP TABLE tree_tiles",
         "DROP TABLE tree_head",
+        "DROP TABLE log_archive",
         "DELETE FROM log_keys WHERE name = 'checkpoints'",
         version,
     ] {

@@ -527,7 +527,7 @@ async fn the_log_is_exported_and_verified_from_the_command_line() {
         .all(
             "auditor",
             "verify --save {checkpoint}
-             history export --out {log} --gzip
+             history export --out {log} --compress zstd
              verify {log} --checkpoint {checkpoint}
              history export --out {part} --type UserCreated
              verify {part}",
@@ -536,5 +536,11 @@ async fn the_log_is_exported_and_verified_from_the_command_line() {
     let again = office.types("auditor", "history export --out {log}").await;
     let again = again.unwrap_err().to_string();
     assert!(again.contains("is an export already"), "{again}");
+    office
+        .all("operator", "backup {backup}\nbackup {erased} --erased-only")
+        .await;
+    let again = office.types("operator", "backup {backup}").await;
+    let again = again.unwrap_err().to_string();
+    assert!(again.contains("is not empty"), "{again}");
     office.running.shutdown().await.unwrap();
 }

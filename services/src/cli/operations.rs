@@ -175,6 +175,11 @@ fn projections(answer: &ListProjectionsResponse) -> String {
 }
 
 fn log(answer: &GetLogStatusResponse) -> String {
+    let archive = if answer.archive {
+        "yes: made from an export alone, to be read and not added to, without personal data"
+    } else {
+        "no"
+    };
     properties(&[
         ("log", answer.log_id.clone()),
         ("home", answer.home.clone()),
@@ -182,5 +187,6 @@ fn log(answer: &GetLogStatusResponse) -> String {
         ("last position", answer.head_position.to_string()),
         ("last recorded", time(answer.last_recorded_at.as_ref())),
         ("service", answer.service_version.clone()),
+        ("archive", archive.to_owned()),
     ])
 }

@@ -232,6 +232,9 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::LogUnavailable | R::LogCorrupt | R::TreeLagging => {
             Some("its own log output tells the operator of the service why")
         }
+        R::LogArchived => {
+            Some("make the log of a backup, with `rollbook restore`, to go on with it")
+        }
         R::DeadlinePassed => Some("give it longer with --timeout"),
         R::MethodUnknown => Some("the service is older than this client"),
         R::AccountNotFound => Some("`rollbook account list` shows the accounts (for operators)"),

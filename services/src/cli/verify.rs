@@ -1,19 +1,21 @@
 //! `rollbook verify`: whether a log is what it was, checked by whoever does not trust it.
 
+mod file;
+
 use std::{
-    fs::{self, File},
-    io::{BufRead, BufReader, Read},
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::Args;
-use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use rollbook_eventstore::proof::{Checkpoint, CheckpointKey, consistent};
 use rollbook_proto::v1::{
     EventFilter, ExportEventsRequest, GetCheckpointRequest, GetConsistencyProofRequest,
 };
+
+use uuid::Uuid;
 
 use super::{
     client::{Client, ClientFlags},
@@ -23,11 +25,10 @@ use super::{
 };
 use crate::{
     convert::read_stored_event,
-    verify::{Fault, Line, Manifest, Scope, Verifier, read_lines},
+    verify::{Fault, Line, Scope, Verifier},
 };
 
-/// How many lines are read at a time.
-const LINES: usize = 4096;
+pub use file::event_lines;
 
 /// Flags of `verify`.
 #[derive(Args, Debug)]
@@ -68,7 +69,7 @@ impl Verified {
 }
 
 /// What is to be checked against.
-struct Promise {
+pub struct Promise {
     note: String,
     key: CheckpointKey,
     checkpoint: Checkpoint,
@@ -99,7 +100,9 @@ impl Known {
         let manifest = read_manifest(path)?;
         let promise = self.promise(manifest.checkpoint.clone(), &manifest.verifier_key)?;
         self.must_tell_of(&manifest.scope, &promise)?;
-        let checked = file(path, manifest, &promise)?;
+        let mut lines = event_lines(path, &manifest, &promise)?;
+        while lines.next()?.is_some() {}
+        let checked = lines.finish()?;
         Ok(self.verified(promise, checked))
     }
 
@@ -130,14 +133,19 @@ impl Known {
         Ok(self.verified(promise, checked))
     }
 
-    fn verified(&self, promise: Promise, checked: u64) -> Verified {
+    /// Which key was believed.
+    pub fn believed(&self, promise: &Promise) -> String {
         let believed = match self.key {
             Some(_) => "",
             None => ", which came with the log: keep it, and give it with --key",
         };
+        format!("checked with the key {}{believed}", promise.key.text())
+    }
+
+    fn verified(&self, promise: Promise, checked: u64) -> Verified {
         Verified {
             text: format!(
-                "{} {}, up to position {}; {} {}\nchecked with the key {}{believed}",
+                "{} {}, up to position {}; {} {}\n{}",
                 counted(checked, "event"),
                 if checked == 1 {
                     "is what it was"
@@ -151,7 +159,7 @@ impl Known {
                 } else {
                     "agree"
                 },
-                promise.key.text(),
+                self.believed(&promise),
             ),
             note: promise.note,
         }
@@ -209,7 +217,7 @@ impl Known {
     }
 
     /// Opens the checkpoint that came, and those that were kept.
-    fn promise(&self, note: String, came: &str) -> Result<Promise, Problem> {
+    pub fn promise(&self, note: String, came: &str) -> Result<Promise, Problem> {
         let text = self.key.as_deref().unwrap_or(came);
         let key = CheckpointKey::parse(text)
             .map_err(|source| Problem::failed("read the verifier key", source))?;
@@ -235,6 +243,11 @@ impl Known {
 }
 
 impl Promise {
+    /// The log that it is about.
+    pub fn log_id(&self) -> Uuid {
+        self.checkpoint.log_id
+    }
+
     fn verifier(&self, scope: Scope) -> Result<Verifier, Problem> {
         Verifier::new(scope, self.checkpoint.clone(), self.kept.clone()).map_err(untrue)
     }
@@ -256,56 +269,6 @@ fn bar(events: u64) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-/// Checks an export; answers how many events it holds.
-fn file(path: &Path, manifest: Manifest, promise: &Promise) -> Result<u64, Problem> {
-    let Manifest {
-        events,
-        gzip,
-        scope,
-        ..
-    } = manifest;
-    let failed = |source| Problem::File {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(failed)?;
-    let file: Box<dyn Read> = if gzip {
-        Box::new(MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    let mut lines = BufReader::with_capacity(1 << 20, file).split(b'\n');
-    let mut verifier = promise.verifier(scope)?;
-    let bar = bar(events);
-    let mut checked = 0;
-    loop {
-        let chunk: Vec<_> = lines
-            .by_ref()
-            .take(LINES)
-            .collect::<Result<_, _>>()
-            .map_err(failed)?;
-        if chunk.is_empty() {
-            break;
-        }
-        for line in read_lines(promise.checkpoint.log_id, &chunk) {
-            let expected = verifier.expected();
-            let line =
-                line.map_err(|what| Problem::NotTrue(format!("position {expected}: {what}")))?;
-            verifier.check(&line).map_err(untrue)?;
-            checked += 1;
-        }
-        bar.set_position(checked);
-    }
-    bar.finish_and_clear();
-    verifier.finish().map_err(untrue)?;
-    if checked != events {
-        let what = format!("the manifest says {events} events, and there are {checked}");
-        return Err(Problem::NotTrue(what));
-    }
-    Ok(checked)
 }
 
 /// Whether the tree goes on from those that were kept, for whoever cannot compute it.

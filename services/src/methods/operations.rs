@@ -1,5 +1,6 @@
 //! `OperationsService`.
 
+mod backup;
 mod projections;
 
 pub(crate) use projections::sealed_as;
@@ -80,6 +81,7 @@ impl Directory {
 impl OperationsService for Directory {
     type RebuildProjectionStream = Answers<pb::RebuildProjectionResponse>;
     type CopyProjectionStream = Answers<pb::CopyProjectionResponse>;
+    type CreateBackupStream = Answers<pb::CreateBackupResponse>;
 
     async fn list_projections(
         &self,
@@ -123,7 +125,15 @@ impl OperationsService for Directory {
             head_position: status.head,
             last_recorded_at: status.last_recorded_at.map(wire_time),
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
+            archive: self.log().archive().is_some(),
         }))
+    }
+
+    async fn create_backup(
+        &self,
+        request: Request<pb::CreateBackupRequest>,
+    ) -> Result<Response<Self::CreateBackupStream>, Status> {
+        Ok(Response::new(self.back_up(request).await?))
     }
 
     async fn list_dead_letters(

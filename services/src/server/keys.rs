@@ -9,11 +9,11 @@ use rollbook_eventstore::{MasterKey, sqlite};
 use super::{Options, StartError, Store};
 use crate::caller::{self, Minter};
 
-const MASTER_KEY: &str = "master.key";
+pub(crate) const MASTER_KEY: &str = "master.key";
 const TOKEN_KEY: &str = "token-key.pem";
 
 /// Makes a directory that only its owner can look into, if it is not there.
-pub(super) fn private_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn private_dir(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

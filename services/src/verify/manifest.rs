@@ -24,8 +24,9 @@ pub struct Manifest {
     pub scope: Scope,
     /// The number of events.
     pub events: u64,
-    /// Whether the export is compressed with gzip.
-    pub gzip: bool,
+    /// What earlier versions said of its compression, which the file itself tells.
+    #[serde(default, skip_serializing)]
+    pub gzip: Option<bool>,
     /// The checkpoint: a signed note.
     pub checkpoint: String,
     /// The key that the checkpoint is checked with.

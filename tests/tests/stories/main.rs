@@ -10,6 +10,7 @@
 
 mod access;
 mod accounts;
+mod backups;
 mod companies;
 mod copies;
 mod coverage;

@@ -411,7 +411,11 @@ async fn r63_the_log_is_verified_and_exported_from_the_command_line(directory: &
         "{again}"
     );
     assert!(again.contains("1 earlier checkpoint agrees"), "{again}");
-    for (export, more) in [("log.ndjson", &[][..]), ("log.ndjson.gz", &["--gzip"][..])] {
+    for (export, more) in [
+        ("log.ndjson", &[][..]),
+        ("log.ndjson.gz", &["--compress", "gzip"][..]),
+        ("log.ndjson.zst", &["--compress", "zstd"][..]),
+    ] {
         let out = ["history", "export", "--out", &file(export)];
         let wrote = runs(directory, &all, &[&out[..], more].concat()).await;
         assert!(wrote.contains(&format!("wrote {head} events")), "{wrote}");
@@ -456,7 +460,7 @@ async fn r63_a_program_of_others_checks_an_export(directory: &Directory) {
     let folder = tempfile::tempdir().unwrap();
     let file = name(folder.path(), "log.ndjson.gz");
     let plain = name(folder.path(), "log.ndjson");
-    let export = ["history", "export", "--out", &file, "--gzip"];
+    let export = ["history", "export", "--out", &file, "--compress", "gzip"];
     runs(directory, &auditor(None), &export).await;
     runs(
         directory,

@@ -7,7 +7,6 @@ use std::{
 };
 
 use clap::Args;
-use flate2::{Compression, write::GzEncoder};
 use rollbook_eventstore::proof::CheckpointKey;
 use rollbook_proto::v1::{ExportEventsRequest, GetCheckpointRequest};
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use super::FilterFlags;
 use crate::{
     cli::{client::Client, output::print, pages::counting, problem::Problem},
     convert::read_stored_event,
+    packing::{Packing, packed},
     verify::{Manifest, Scope, write_line},
 };
 
@@ -30,8 +30,8 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Compress it
-    #[arg(long)]
-    gzip: bool,
+    #[arg(long, value_name = "HOW")]
+    compress: Option<Packing>,
 }
 
 impl Export {
@@ -40,7 +40,7 @@ impl Export {
         Self {
             filter: FilterFlags::default(),
             out: out.to_owned(),
-            gzip: false,
+            compress: None,
         }
     }
 
@@ -56,7 +56,8 @@ impl Export {
         }
         let manifest = self.manifest(client).await?;
         let filter = self.filter.filter(client).await?;
-        let mut writing = Writing::begin(&self.out, manifest, format!("{filter:?}"))?;
+        let mut writing =
+            Writing::begin(&self.out, manifest, self.compress, format!("{filter:?}"))?;
         let key = CheckpointKey::parse(&writing.progress.manifest.verifier_key);
         let key = key.map_err(not_read)?;
         let checkpoint = key.open(&writing.progress.manifest.checkpoint);
@@ -113,7 +114,7 @@ impl Export {
             form: Manifest::FORM.to_owned(),
             scope,
             events: 0,
-            gzip: self.gzip,
+            gzip: None,
             checkpoint: answer.checkpoint,
             verifier_key: answer.verifier_key,
         })
@@ -128,12 +129,13 @@ fn not_read(error: impl std::error::Error + Send + Sync + 'static) -> Problem {
 #[derive(Serialize, Deserialize)]
 struct Progress {
     manifest: Manifest,
+    packing: Option<Packing>,
     filter: String,
     position: u64,
     bytes: u64,
 }
 
-/// An export that is written. Every piece is a file of its own where it is compressed: gzip reads them as one.
+/// An export that is written. Every piece is a file of its own where it is compressed: they are read as one.
 struct Writing {
     path: PathBuf,
     file: File,
@@ -156,7 +158,12 @@ fn beside(path: &Path, name: &str) -> PathBuf {
 
 impl Writing {
     /// Begins, or goes on where an export of the same was cut off.
-    fn begin(path: &Path, manifest: Manifest, filter: String) -> Result<Self, Problem> {
+    fn begin(
+        path: &Path,
+        manifest: Manifest,
+        packing: Option<Packing>,
+        filter: String,
+    ) -> Result<Self, Problem> {
         let failed = |action, path: PathBuf| {
             move |source| Problem::File {
                 action,
@@ -172,6 +179,7 @@ impl Writing {
         let noted = beside(path, "progress");
         let mut progress = Progress {
             manifest,
+            packing,
             filter,
             position: 0,
             bytes: 0,
@@ -182,8 +190,11 @@ impl Writing {
             let text = fs::read(&noted).map_err(failed("read", noted.clone()))?;
             let found: Progress = serde_json::from_slice(&text)
                 .map_err(|source| Problem::failed(format!("read {}", noted.display()), source))?;
-            let same = |a: &Manifest, b: &Manifest| a.scope == b.scope && a.gzip == b.gzip;
-            if found.filter != progress.filter || !same(&found.manifest, &progress.manifest) {
+            let same = |a: &Progress, b: &Progress| {
+                (&a.filter, a.packing, &a.manifest.scope)
+                    == (&b.filter, b.packing, &b.manifest.scope)
+            };
+            if !same(&found, &progress) {
                 let what = format!(
                     "{} was begun as another export; remove it, or name another file",
                     path.display()
@@ -227,13 +238,7 @@ impl Writing {
             source,
         };
         let text = std::mem::take(&mut self.text);
-        let piece = if self.progress.manifest.gzip {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-            encoder.write_all(&text).map_err(failed)?;
-            encoder.finish().map_err(failed)?
-        } else {
-            text
-        };
+        let piece = packed(text, self.progress.packing).map_err(failed)?;
         self.file
             .write_all(&piece)
             .and_then(|()| self.file.sync_data())
@@ -262,7 +267,7 @@ impl Writing {
 }
 
 /// Writes a file whole or not at all.
-fn write_whole(path: &Path, content: &impl Serialize) -> Result<(), Problem> {
+pub fn write_whole(path: &Path, content: &impl Serialize) -> Result<(), Problem> {
     let failed = |source| Problem::File {
         action: "write",
         path: path.to_owned(),
@@ -307,16 +312,15 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use flate2::read::MultiGzDecoder;
-
     use super::*;
+    use crate::packing;
 
-    fn manifest(gzip: bool) -> Manifest {
+    fn manifest() -> Manifest {
         Manifest {
             form: Manifest::FORM.to_owned(),
             scope: Scope::Log,
             events: 0,
-            gzip,
+            gzip: None,
             checkpoint: "note".to_owned(),
             verifier_key: "key".to_owned(),
         }
@@ -324,10 +328,10 @@ mod tests {
 
     #[test]
     fn r63_an_export_that_was_cut_off_goes_on_where_it_was() {
-        for gzip in [false, true] {
+        for packing in [None, Some(Packing::Gzip), Some(Packing::Zstd)] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("log.ndjson");
-            let begin = || Writing::begin(&path, manifest(gzip), "all".to_owned());
+            let begin = || Writing::begin(&path, manifest(), packing, "all".to_owned());
             let mut writing = begin().unwrap();
             writing.add("one");
             writing.progress.position = 1;
@@ -336,7 +340,8 @@ mod tests {
             writing.add("two");
             writing.file.write_all(b"tw").unwrap();
             drop(writing);
-            let other = Writing::begin(&path, manifest(!gzip), "all".to_owned());
+            let otherwise = packing.map_or(Some(Packing::Gzip), |_| None);
+            let other = Writing::begin(&path, manifest(), otherwise, "all".to_owned());
             assert!(matches!(other, Err(Problem::Usage(_))));
             let mut writing = begin().unwrap();
             assert_eq!(writing.progress.position, 1);
@@ -344,12 +349,8 @@ mod tests {
             writing.add("three");
             assert_eq!(writing.finish().unwrap().events, 3);
             let mut text = String::new();
-            let file = File::open(&path).unwrap();
-            if gzip {
-                MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
-            } else {
-                { file }.read_to_string(&mut text).unwrap();
-            }
+            let mut file = packing::open(&path).unwrap();
+            file.read_to_string(&mut text).unwrap();
             assert_eq!(text, "one\ntwo\nthree\n");
             assert_eq!(read_manifest(&path).unwrap().events, 3);
             assert!(matches!(begin(), Err(Problem::Usage(_))));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollbook_aggregates::values::AccountId;
-use rollbook_eventstore::proof::{ProvableEvent, TreeHead};
+use rollbook_eventstore::proof::{AccountEnd, ProvableEvent, TreeHead};
 use rollbook_eventstore::{Filter, Log, ReadQuery};
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::ErrorReason;
@@ -48,11 +48,10 @@ impl Directory {
         if end.as_ref().is_some_and(|end| end.events == 0) {
             return Err(account_not_found());
         }
-        let unsigned = || Failure::new(ErrorReason::LogCorrupt, "the log has no key to sign with");
-        let checkpoint = self.log().sign_checkpoint(&head, end.as_ref());
+        let (checkpoint, verifier_key) = self.signed(&head, end.as_ref())?;
         Ok(pb::GetCheckpointResponse {
-            checkpoint: checkpoint.ok_or_else(unsigned)?,
-            verifier_key: self.log().checkpoint_key().ok_or_else(unsigned)?,
+            checkpoint,
+            verifier_key,
             tree_size: head.size,
             root_hash: head.root.to_vec(),
             account: end.map(|end| pb::AccountEnd {
@@ -62,6 +61,24 @@ impl Directory {
                 last_leaf_hash: end.last_leaf.to_vec(),
             }),
         })
+    }
+
+    /// A checkpoint, and the key that it is checked with. An archive has the one that came with it, and signs nothing.
+    pub(in crate::methods) fn signed(
+        &self,
+        head: &TreeHead,
+        end: Option<&AccountEnd>,
+    ) -> Outcome<(String, String)> {
+        let log = self.log();
+        if let Some(archive) = log.archive() {
+            if end.is_some() {
+                return Err(Failure::archived());
+            }
+            return Ok((archive.checkpoint.clone(), archive.verifier_key.clone()));
+        }
+        let signed = log.sign_checkpoint(head, end).zip(log.checkpoint_key());
+        signed
+            .ok_or_else(|| Failure::new(ErrorReason::LogCorrupt, "the log has no key to sign with"))
     }
 
     pub(super) async fn inclusion(
@@ -159,7 +176,7 @@ impl Directory {
     }
 
     /// The tree once it holds so many events; 0: all that are committed now.
-    async fn tree(&self, call: &Call, at_least: u64) -> Outcome<TreeHead> {
+    pub(in crate::methods) async fn tree(&self, call: &Call, at_least: u64) -> Outcome<TreeHead> {
         let head = self.log().head().await?;
         if at_least > head {
             return Err(Failure::beyond_head(at_least, head));

@@ -1,0 +1,8 @@
+-- A log that was made from an export alone: it has none of the keys it was written with, so nothing is added to it or signed
+-- anew. It shows the checkpoint that came with the export.
+CREATE TABLE log_archive
+(
+    single       INTEGER PRIMARY KEY CHECK (single = 1),
+    checkpoint   TEXT NOT NULL,
+    verifier_key TEXT NOT NULL
+) STRICT;
