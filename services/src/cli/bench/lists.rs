@@ -41,7 +41,7 @@ pub struct ListsFlags {
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 32])]
     callers: Vec<usize>,
     /// How long each measurement takes, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 1_000)]
+    #[arg(long, value_name = "MS", default_value_t = 600)]
     millis: u64,
     /// About how many events each user has
     #[arg(long, value_name = "N", default_value_t = 4)]
