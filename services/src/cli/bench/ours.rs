@@ -14,7 +14,7 @@ use std::{
 };
 
 use prost_types::FieldMask;
-use rollbook_eventstore::{Log, MasterKey, postgres as database, sqlite};
+use rollbook_eventstore::{Clock, Log, MasterKey, postgres as database, sqlite};
 use rollbook_proto::kurrent::streams::streams_client::StreamsClient;
 use rollbook_proto::v1::{
     AccountSettings, CreateAccountRequest, CreateUserRequest, ListProjectionsRequest, NewUser,
