@@ -2,10 +2,11 @@
 
 mod proving;
 mod reading;
+mod rotating;
 
 pub(crate) use reading::{Resumed, Start};
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use crate::error::StoreError;
 use crate::home::{Home, LogStatus, Stock};
 use crate::keys::{ClaimRow, LogKeys};
 use crate::leadership::Leadership;
+use crate::rotation::Rotation;
 use crate::sealer::{SealedAppend, Sealer, append_error};
 use crate::stream::StreamId;
 use crate::tail::{OnForget, Tail};
@@ -26,8 +28,9 @@ use crate::writer::{Job, Outcome};
 /// How many appends may wait for the writer.
 pub(crate) const QUEUE: usize = 4_096;
 
-/// How often an append is sealed again when a stream's key moves under it; it moves at most twice in its life.
-const SEALINGS: usize = 4;
+/// How often an append is sealed again when a stream's key moves under it. It moves at most twice in its life, and once more
+/// with each rotation of the master key.
+const SEALINGS: usize = 8;
 
 /// The log. Clones are the same log; a process has one.
 #[derive(Clone)]
@@ -45,6 +48,8 @@ struct Inner {
     clock: Clock,
     /// The size of the tree as far as this process knows.
     tree: watch::Sender<u64>,
+    /// The rotation of the master key that this process is at, or was last.
+    rotation: Mutex<Option<Rotation>>,
 }
 
 impl std::fmt::Debug for Log {
@@ -74,6 +79,7 @@ impl Log {
             tail,
             clock,
             tree: watch::Sender::new(0),
+            rotation: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -270,7 +276,10 @@ impl Inner {
                     return Ok(appended);
                 }
                 Outcome::Done(Err(error)) => return Err(error),
-                Outcome::KeyMoved => self.sealer.key_moved(append),
+                Outcome::KeyMoved => {
+                    self.sealer.key_moved(append);
+                    self.learn_master().await.map_err(append_error)?;
+                }
             }
         }
         Err(AppendError::Corrupt(

@@ -134,6 +134,7 @@ access! {
         RebuildProjection: [Operator],
         CopyProjection: [Operator],
         GetLogStatus: [Operator],
+        RotateMasterKey: [Operator],
         ListDeadLetters: [Operator],
         RetryDeadLetter: [Operator],
     }

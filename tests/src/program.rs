@@ -59,6 +59,12 @@ impl Installation {
         self.folder.path().join("data")
     }
 
+    /// Where its master key lies.
+    #[must_use]
+    pub fn master_key_file(&self) -> PathBuf {
+        self.folder.path().join("master.key")
+    }
+
     /// Its database, where it has one.
     #[must_use]
     pub fn database(&self) -> Option<&Database> {
@@ -71,12 +77,12 @@ impl Installation {
         self.database
     }
 
-    fn command(&self, subcommand: &str) -> Command {
+    fn command(&self, subcommand: &str, data_dir: &Path) -> Command {
         let mut command = Command::new(binary());
         command
             .arg(subcommand)
             .arg("--data-dir")
-            .arg(self.data_dir())
+            .arg(data_dir)
             .arg("--master-key-file")
             .arg(self.folder.path().join("master.key"))
             .kill_on_drop(true)
@@ -91,7 +97,7 @@ impl Installation {
     pub async fn migrate(&self) {
         let database = self.database.as_ref().expect("a database to migrate");
         let status = self
-            .command("migrate")
+            .command("migrate", &self.data_dir())
             .args(["--database-url", &database.owner_url()])
             .args(["--application-role", &database.application_role()])
             .stdout(Stdio::null())
@@ -102,7 +108,11 @@ impl Installation {
     }
 
     fn serving(&self, database_url: Option<String>, level: &str) -> Command {
-        let mut command = self.command("serve");
+        self.serving_in(&self.data_dir(), database_url, level)
+    }
+
+    fn serving_in(&self, data_dir: &Path, database_url: Option<String>, level: &str) -> Command {
+        let mut command = self.command("serve", data_dir);
         command
             .args(["--listen", "127.0.0.1:0", "--log", level])
             .arg("--token-key-file")
@@ -123,6 +133,13 @@ impl Installation {
         ended(self.serving(self.application_url(), "warn")).await
     }
 
+    /// Likewise, with these variables in its environment.
+    pub async fn try_serve_with(&self, environment: &[(&str, &Path)]) -> Output {
+        let mut command = self.serving(self.application_url(), "warn");
+        command.envs(environment.iter().copied());
+        ended(command).await
+    }
+
     /// Likewise, as the role that owns the tables.
     pub async fn try_serve_as_owner(&self) -> Output {
         ended(self.serving(self.database.as_ref().map(Database::owner_url), "warn")).await
@@ -136,6 +153,13 @@ impl Installation {
     /// Starts a process with these variables in its environment, and waits until it serves.
     pub async fn serve_with(&self, environment: &[(&str, &Path)]) -> Program {
         let mut command = self.serving(self.application_url(), "warn");
+        command.envs(environment.iter().copied());
+        started(command).await
+    }
+
+    /// Starts another process on the same database, with a data directory of its own, and waits until it serves.
+    pub async fn serve_in(&self, data_dir: &Path, environment: &[(&str, &Path)]) -> Program {
+        let mut command = self.serving_in(data_dir, self.application_url(), "warn");
         command.envs(environment.iter().copied());
         started(command).await
     }

@@ -5,25 +5,28 @@ use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::error::OpenError;
-use crate::keys::{LogKeys, MasterKey};
+use crate::keys::{KeyRow, LogKeys};
+use crate::ring::Ring;
 
 use super::checks::schema_version;
-use super::unreachable;
+use super::{rotating, unreachable};
 
 /// Each text takes the tables from its number's version to the next.
 const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("migrations/0001_log.sql"),
     include_str!("migrations/0002_tree.sql"),
+    include_str!("migrations/0003_master_keys.sql"),
 ];
 
 /// The version of the tables that this program reads and writes.
-pub(super) const SCHEMA_VERSION: u32 = 2;
+pub(super) const SCHEMA_VERSION: u32 = 3;
 
 /// What the application's role may do with each table.
-const GRANTS: [(&str, &str); 11] = [
+const GRANTS: [(&str, &str); 12] = [
     ("events", "SELECT, INSERT"),
     ("log_head", "SELECT, UPDATE"),
-    ("log_keys", "SELECT"),
+    ("log_keys", "SELECT, UPDATE (wrapped)"),
+    ("master_keys", "SELECT, INSERT, UPDATE (finished_at)"),
     ("log_migrations", "SELECT"),
     ("account_heads", "SELECT, INSERT, UPDATE"),
     ("claims", "SELECT, INSERT, DELETE"),
@@ -37,7 +40,7 @@ const GRANTS: [(&str, &str); 11] = [
 pub(super) async fn migrate(
     options: &PgConnectOptions,
     application_role: Option<&str>,
-    master: &MasterKey,
+    ring: &Ring,
 ) -> Result<(), OpenError> {
     let mut connection = PgConnection::connect_with(options)
         .await
@@ -73,7 +76,7 @@ pub(super) async fn migrate(
             .await
             .map_err(unreachable)?;
     }
-    make_log(&mut transaction, master).await?;
+    make_log(&mut transaction, ring).await?;
     if let Some(role) = application_role {
         grant(&mut transaction, role).await?;
     }
@@ -86,15 +89,15 @@ pub(super) async fn migrate(
 /// Gives a new log its id and keys; checks the master key of one that has them.
 async fn make_log(
     transaction: &mut Transaction<'_, Postgres>,
-    master: &MasterKey,
+    ring: &Ring,
 ) -> Result<(), OpenError> {
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as("SELECT name, wrapped FROM log_keys")
+    let rows: Vec<KeyRow> = sqlx::query_as("SELECT name, wrapped FROM log_keys")
         .fetch_all(&mut **transaction)
         .await
         .map_err(unreachable)?;
     if !rows.is_empty() {
-        let missing = LogKeys::missing(master, &rows).ok_or(OpenError::WrongMasterKey)?;
-        return add_keys(transaction, missing).await;
+        rotating::learn(transaction, ring, &rows).await?;
+        return add_keys(transaction, LogKeys::missing(ring, &rows)).await;
     }
     sqlx::query(
         "INSERT INTO log_head (single, log_id, position, last_at)
@@ -104,7 +107,13 @@ async fn make_log(
     .execute(&mut **transaction)
     .await
     .map_err(unreachable)?;
-    add_keys(transaction, LogKeys::create(master)).await
+    let keys = LogKeys::create(ring);
+    let rows: Vec<KeyRow> = keys
+        .iter()
+        .map(|(name, wrapped)| ((*name).to_owned(), wrapped.clone()))
+        .collect();
+    rotating::learn(transaction, ring, &rows).await?;
+    add_keys(transaction, keys).await
 }
 
 async fn add_keys(

@@ -20,5 +20,6 @@ mod proofs;
 mod proxy;
 mod reading;
 mod requests;
+mod rotation;
 mod safety;
 mod snapshots;

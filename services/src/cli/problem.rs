@@ -232,6 +232,9 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::LogUnavailable | R::LogCorrupt | R::TreeLagging => {
             Some("its own log output tells the operator of the service why")
         }
+        R::NextMasterKeyMissing | R::NextMasterKeyUnknownElsewhere | R::KeyRotationUnderWay => {
+            Some("see `rollbook operations log`, and docs/operations.md on rotating")
+        }
         R::DeadlinePassed => Some("give it longer with --timeout"),
         R::MethodUnknown => Some("the service is older than this client"),
         R::AccountNotFound => Some("`rollbook account list` shows the accounts (for operators)"),

@@ -1,5 +1,6 @@
 //! `OperationsService`.
 
+mod keys;
 mod projections;
 
 pub(crate) use projections::sealed_as;
@@ -80,6 +81,7 @@ impl Directory {
 impl OperationsService for Directory {
     type RebuildProjectionStream = Answers<pb::RebuildProjectionResponse>;
     type CopyProjectionStream = Answers<pb::CopyProjectionResponse>;
+    type RotateMasterKeyStream = Answers<pb::RotateMasterKeyResponse>;
 
     async fn list_projections(
         &self,
@@ -123,7 +125,15 @@ impl OperationsService for Directory {
             head_position: status.head,
             last_recorded_at: status.last_recorded_at.map(wire_time),
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
+            master_key: self.master_key_status().await?,
         }))
+    }
+
+    async fn rotate_master_key(
+        &self,
+        request: Request<pb::RotateMasterKeyRequest>,
+    ) -> Result<Response<Self::RotateMasterKeyStream>, Status> {
+        Ok(Response::new(self.rotate_keys(request).await?))
     }
 
     async fn list_dead_letters(
