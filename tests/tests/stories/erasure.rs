@@ -1,5 +1,7 @@
 //! Erasure: when a person or an invitation goes, what was personal is nowhere any more, and the log still replays.
 
+use std::fmt::Write as _;
+
 use rollbook_tests::directory::Views;
 use rollbook_tests::files::{files_below, files_with, rows_of_views, sqlite_files, tables_with};
 use rollbook_tests::people::{link, repeatable};
@@ -318,7 +320,7 @@ async fn history_of(acme: &Tenant, user_id: &str) -> String {
             }
         );
         let differs = acme.auditor.history().diff_user(differs).await;
-        told += &format!("{was:?} {listed:?} {differs:?}");
+        write!(told, "{was:?} {listed:?} {differs:?}").unwrap();
     }
     told
 }

@@ -186,7 +186,9 @@ async fn proven(directory: &Directory, folder: &Path) {
     let auditor = directory.auditor();
     let events = export(&auditor, pb::ExportEventsRequest::default()).await;
     let mut tree = RunningTree::default();
-    events.iter().for_each(|event| tree.push(leaf(event)));
+    for event in &events {
+        tree.push(leaf(event));
+    }
     assert_eq!(tree.head(), kept.head);
     assert_eq!(checkpoint(&auditor, "").await.head, kept.head);
 }
@@ -216,16 +218,17 @@ async fn told(directory: &Directory) -> String {
             |refusal| vec![refusal.reason],
             |trail| lines_of(trail.entries),
         );
-        lines
-            .iter()
-            .for_each(|line| writeln!(text, "invoice {invoice}: {line}").unwrap());
+        for line in lines {
+            writeln!(text, "invoice {invoice}: {line}").unwrap();
+        }
     }
     let mut rows: BTreeMap<String, Vec<String>> = rows_of_views(directory.process().data_dir());
     // Snapshots are sealed, each time otherwise.
     rows.retain(|table, _| !table.starts_with("snapshots"));
     for (table, rows) in rows {
-        rows.iter()
-            .for_each(|row| writeln!(text, "{table}: {row}").unwrap());
+        for row in rows {
+            writeln!(text, "{table}: {row}").unwrap();
+        }
     }
     text
 }
@@ -245,9 +248,9 @@ async fn trail(auditor: &Caller, text: &mut String, account: &str, user: &str) {
             (lines_of(trail.entries), positions)
         }
     };
-    lines
-        .iter()
-        .for_each(|line| writeln!(text, "user {user}: {line}").unwrap());
+    for line in lines {
+        writeln!(text, "user {user}: {line}").unwrap();
+    }
     for position in positions {
         let request = pb::GetUserAsOfRequest {
             account_id: account.to_owned(),
@@ -371,7 +374,7 @@ async fn write_a_golden_log() {
     let answer = history.get_checkpoint(pb::GetCheckpointRequest::default());
     let answer = answer.await.answer();
     let free = |number: &u32| !golden().join(format!("log-{number}")).exists();
-    let name = format!("log-{}", (1..).find(free).unwrap());
+    let name = format!("log-{}", (1..1000).find(free).unwrap());
     let folder = golden().join(&name);
     std::fs::create_dir(&folder).unwrap();
     let key = directory.master_key_file();
