@@ -24,13 +24,17 @@ pub(crate) use restoring::{End, Made, NewHome, Origin};
 pub use restoring::{Restoration, RestoreError, RestoreFrom, RestoreInto, Restored};
 
 /// How a backup knows of each table: a table that is not named here would be lost by it.
-pub const TABLES: [(&str, &str); 12] = [
+pub const TABLES: [(&str, &str); 13] = [
     ("events", "the log's file"),
     ("log_head", "follows from the events"),
     ("account_heads", "follows from the events"),
     ("tree_tiles", "follows from the events"),
     ("tree_head", "follows from the events"),
     ("log_archive", "an archive is not backed up"),
+    (
+        "master_keys",
+        "everything is wrapped under one in the log that is made",
+    ),
     ("log_migrations", "belongs to the program"),
     ("log_keys", "the file of keys"),
     ("stream_keys", "the file of keys"),

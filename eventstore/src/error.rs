@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use crate::ring::KeyId;
+
 /// An error of a lower layer; shared, since one failure can be the answer to many appends.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -40,6 +42,11 @@ pub enum OpenError {
     /// The master key is not the one the log was made with.
     #[error("the master key is not the one of this log")]
     WrongMasterKey,
+    /// The log's keys are being rotated, and one of the two master keys is missing.
+    #[error(
+        "keys of this log are still wrapped under the master key {0}: until their rotation is done, both master keys must be given"
+    )]
+    MasterKeyMissing(KeyId),
     /// There is no log in the database.
     #[error("the database holds no log: migrate it first")]
     NotMigrated,

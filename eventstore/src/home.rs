@@ -13,10 +13,12 @@ use crate::backup::TableRow;
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::judge::{KeyState, RequestRow};
-use crate::keys::ClaimRow;
+use crate::keys::{ClaimRow, KeyRow};
 use crate::leadership::Leadership;
 use crate::page::Page;
 use crate::proof::{TileName, TreeHead};
+use crate::ring::KeyId;
+use crate::rotation::RotationRow;
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
 
@@ -75,6 +77,19 @@ pub(crate) trait Home: Send + Sync {
     fn tiles<'a>(&'a self, names: &'a [TileName]) -> Answer<'a, BTreeMap<TileName, Vec<u8>>>;
     /// Sends every row beside the events, all out of one snapshot; answers the last position in it.
     fn rows(&self, to: mpsc::Sender<Vec<TableRow>>) -> Answer<'_, u64>;
+    /// The rotations of the master key, the last one first, as many as are asked for.
+    fn rotations(&self, limit: u32) -> Answer<'_, Vec<RotationRow>>;
+    /// The wrapped keys of the log itself.
+    fn log_keys(&self) -> Answer<'_, Vec<KeyRow>>;
+    /// The next streams, in the order of their names, whose key is wrapped under another master key than this one.
+    fn wrapped_otherwise<'a>(
+        &'a self,
+        than: KeyId,
+        after: &'a StreamId,
+        limit: u32,
+    ) -> Answer<'a, Vec<(StreamId, Vec<u8>)>>;
+    /// How many keys are wrapped under another master key than this one.
+    fn count_wrapped_otherwise(&self, than: KeyId) -> Answer<'_, u64>;
     fn stock(&self) -> Stock;
     fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -9,6 +9,7 @@ mod tries;
 use crate::append::{AppendError, Conflict, Holders, Repeated, Slot, SlotTaken, Violation};
 use crate::keys::ClaimRow;
 use crate::prepared::{Ask, Held, KeyUse, Prepared, PreparedStream};
+use crate::ring::KeyId;
 use crate::stream::StreamId;
 
 use tries::Tries;
@@ -26,7 +27,8 @@ pub(crate) enum Verdict {
     },
     /// It is not.
     Refused(AppendError),
-    /// It was sealed with a key that is no longer the stream's; it is to be sealed again.
+    /// It was sealed with a key that is no longer the stream's, or has a new one under a master key that is not the log's any
+    /// more; it is to be sealed again.
     KeyMoved,
 }
 
@@ -106,6 +108,10 @@ impl Judge {
             let state = self.key(&stream.stream);
             match (&stream.key, state) {
                 (KeyUse::Forgotten, _) => return forgotten(&stream.stream),
+                // While master keys are rotated nothing may be added under the former one.
+                (KeyUse::New(wrapped), KeyState::Absent) if !self.wraps(wrapped) => {
+                    return Err(Verdict::KeyMoved);
+                }
                 (KeyUse::None, _) | (KeyUse::New(_), KeyState::Absent) => {}
                 (KeyUse::Held(used), KeyState::Present(kept)) if used == kept => {}
                 (KeyUse::Held(_) | KeyUse::New(_), _) => return Err(Verdict::KeyMoved),
@@ -119,6 +125,12 @@ impl Judge {
             }
         }
         Ok(())
+    }
+
+    fn wraps(&self, wrapped: &[u8]) -> bool {
+        self.facts
+            .wrapping
+            .is_none_or(|id| KeyId::of(wrapped) == Some(id))
     }
 
     fn revision(&self, stream: &StreamId) -> u64 {

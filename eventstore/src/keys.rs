@@ -19,7 +19,9 @@ use uuid::Uuid;
 use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 use crate::append::{Claim, ClaimKey};
+use crate::error::OpenError;
 use crate::proof::Signer;
+use crate::ring::{InForce, KeyId, Ring};
 use crate::stream::StreamId;
 
 const NONCE: usize = 24;
@@ -99,6 +101,15 @@ impl MasterKey {
             .map_err(|source| file_error(path, source))
     }
 
+    /// What tells this key from others.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        let digest = Secret(self.0).mac("rollbook master key id", &[]);
+        let mut id = [0; KeyId::LENGTH];
+        id.copy_from_slice(&digest[..KeyId::LENGTH]);
+        KeyId(id)
+    }
+
     /// Encrypts a key under this one, bound to the name of what it is for.
     pub(crate) fn wrap(&self, name: &str, secret: &Secret) -> Vec<u8> {
         let nonce: [u8; NONCE] = random();
@@ -156,8 +167,14 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
 }
 
 /// A key that the master key wraps.
-#[derive(Clone, ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub(crate) struct Secret([u8; 32]);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
 
 impl Secret {
     pub(crate) fn generate() -> Self {
@@ -193,8 +210,11 @@ pub(crate) const TOKENS: &str = "tokens";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 const NAMES: [&str; 4] = [CHECK, CLAIMS, TOKENS, CHECKPOINTS];
 
-fn make(master: &MasterKey, name: &'static str) -> (&'static str, Vec<u8>) {
-    (name, master.wrap(&log_key_name(name), &Secret::generate()))
+/// A key of the log as its table has it: name and wrapped key.
+pub(crate) type KeyRow = (String, Vec<u8>);
+
+fn make(ring: &Ring, name: &'static str) -> (&'static str, Vec<u8>) {
+    (name, ring.wrap(&log_key_name(name), &Secret::generate()))
 }
 
 fn log_key_name(name: &str) -> String {
@@ -204,7 +224,7 @@ fn log_key_name(name: &str) -> String {
 /// The keys a log works with. Those for claims, tokens and checkpoints are random and outlive every master key.
 #[derive(Clone)]
 pub(crate) struct LogKeys {
-    pub(crate) master: MasterKey,
+    pub(crate) ring: Ring,
     claims: Secret,
     tokens: Secret,
     checkpoints: Secret,
@@ -212,38 +232,50 @@ pub(crate) struct LogKeys {
 
 impl LogKeys {
     /// Makes the keys of a new log: rows of name and wrapped key.
-    pub(crate) fn create(master: &MasterKey) -> Vec<(&'static str, Vec<u8>)> {
-        NAMES.map(|name| make(master, name)).into()
+    pub(crate) fn create(ring: &Ring) -> Vec<(&'static str, Vec<u8>)> {
+        NAMES.map(|name| make(ring, name)).into()
     }
 
-    /// Makes the keys that a log of an earlier version lacks; `None` with another master key.
-    pub(crate) fn missing(
-        master: &MasterKey,
-        rows: &[(String, Vec<u8>)],
-    ) -> Option<Vec<(&'static str, Vec<u8>)>> {
-        let there = |name: &str| rows.iter().find(|(found, _)| found == name);
-        let (_, check) = there(CHECK)?;
-        master.unwrap(&log_key_name(CHECK), check)?;
-        let missing = NAMES.into_iter().filter(|name| there(name).is_none());
-        Some(missing.map(|name| make(master, name)).collect())
+    /// Makes the keys that a log of an earlier version lacks.
+    pub(crate) fn missing(ring: &Ring, rows: &[KeyRow]) -> Vec<(&'static str, Vec<u8>)> {
+        let there = |name: &str| rows.iter().any(|(found, _)| found == name);
+        let missing = NAMES.into_iter().filter(|name| !there(name));
+        missing.map(|name| make(ring, name)).collect()
     }
 
-    /// Unwraps the keys; `None` with another master key.
-    pub(crate) fn open(master: MasterKey, rows: &[(String, Vec<u8>)]) -> Option<Self> {
+    /// The master key of a log whose tables do not say which it is.
+    pub(crate) fn first_master(ring: &Ring, rows: &[KeyRow]) -> Result<KeyId, OpenError> {
+        let check = rows.iter().find(|(name, _)| name == CHECK);
+        check
+            .and_then(|(name, wrapped)| ring.opener(&log_key_name(name), wrapped))
+            .ok_or(OpenError::WrongMasterKey)
+    }
+
+    /// Unwraps the keys, where these are the master keys.
+    pub(crate) fn open(ring: Ring, in_force: &InForce, rows: &[KeyRow]) -> Result<Self, OpenError> {
+        ring.open(in_force)?;
         let find = |name: &str| {
-            let (_, wrapped) = rows.iter().find(|(found, _)| found == name)?;
-            master.unwrap(&log_key_name(name), wrapped)
+            let row = rows.iter().find(|(found, _)| found == name);
+            row.and_then(|(_, wrapped)| ring.unwrap(&log_key_name(name), wrapped))
+                .ok_or(OpenError::WrongMasterKey)
         };
         find(CHECK)?;
-        let claims = find(CLAIMS)?;
-        let tokens = find(TOKENS)?;
-        let checkpoints = find(CHECKPOINTS)?;
-        Some(Self {
-            master,
+        let (claims, tokens, checkpoints) = (find(CLAIMS)?, find(TOKENS)?, find(CHECKPOINTS)?);
+        Ok(Self {
+            ring,
             claims,
             tokens,
             checkpoints,
         })
+    }
+
+    /// The same rows under another master key; `None` where one cannot be read.
+    pub(crate) fn rewrap(&self, to: KeyId, rows: &[KeyRow]) -> Option<Vec<KeyRow>> {
+        let rewrap = |(name, wrapped): &KeyRow| {
+            let wrapped = self.ring.rewrap(to, &log_key_name(name), wrapped)?;
+            Some((name.clone(), wrapped))
+        };
+        rows.iter().map(rewrap).collect()
     }
 
     /// What signs the checkpoints of this log; `None` where its key does not make one.
@@ -282,12 +314,22 @@ impl LogKeys {
     /// A new key for a stream, and its wrapped form.
     pub(crate) fn new_stream_key(&self, stream: &StreamId) -> (Secret, Vec<u8>) {
         let key = Secret::generate();
-        let wrapped = self.master.wrap(&stream_key_name(stream), &key);
+        let wrapped = self.ring.wrap(&stream_key_name(stream), &key);
         (key, wrapped)
     }
 
     pub(crate) fn stream_key(&self, stream: &StreamId, wrapped: &[u8]) -> Option<Secret> {
-        self.master.unwrap(&stream_key_name(stream), wrapped)
+        self.ring.unwrap(&stream_key_name(stream), wrapped)
+    }
+
+    /// A stream's wrapped key under another master key; `None` where it cannot be read.
+    pub(crate) fn rewrap_stream_key(
+        &self,
+        to: KeyId,
+        stream: &StreamId,
+        wrapped: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.ring.rewrap(to, &stream_key_name(stream), wrapped)
     }
 }
 
@@ -307,6 +349,23 @@ pub(crate) struct ClaimRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn made() -> LogKeys {
+        let master = MasterKey::generate();
+        let ring = Ring::new(master.clone().into());
+        let rows: Vec<_> = LogKeys::create(&ring)
+            .into_iter()
+            .map(|(name, wrapped)| (name.to_owned(), wrapped))
+            .collect();
+        let in_force = InForce {
+            wrapping: master.id(),
+            former: None,
+        };
+        let other = Ring::new(MasterKey::generate().into());
+        let refused = LogKeys::open(other, &in_force, &rows).map(drop);
+        assert!(matches!(refused, Err(OpenError::WrongMasterKey)));
+        LogKeys::open(ring, &in_force, &rows).unwrap()
+    }
 
     #[test]
     fn a_key_is_unwrapped_only_by_its_master_key_and_for_its_name() {
@@ -336,13 +395,7 @@ mod tests {
 
     #[test]
     fn digests_depend_on_key_purpose_and_the_bounds_of_parts() {
-        let master = MasterKey::generate();
-        let rows: Vec<_> = LogKeys::create(&master)
-            .into_iter()
-            .map(|(name, wrapped)| (name.to_owned(), wrapped))
-            .collect();
-        let keys = LogKeys::open(master.clone(), &rows).unwrap();
-        assert!(LogKeys::open(MasterKey::generate(), &rows).is_none());
+        let keys = made();
         assert_eq!(keys.digest("p", &[b"ab"]), keys.digest("p", &[b"ab"]));
         assert_ne!(keys.digest("p", &[b"ab"]), keys.digest("p", &[b"a", b"b"]));
         assert_ne!(keys.digest("p", &[b"ab"]), keys.digest("q", &[b"ab"]));
@@ -351,12 +404,7 @@ mod tests {
 
     #[test]
     fn r62_a_personal_claim_key_is_stored_as_a_hash_of_account_kind_and_key() {
-        let master = MasterKey::generate();
-        let rows: Vec<_> = LogKeys::create(&master)
-            .into_iter()
-            .map(|(name, wrapped)| (name.to_owned(), wrapped))
-            .collect();
-        let keys = LogKeys::open(master, &rows).unwrap();
+        let keys = made();
         let claim = |account: &str, key| Claim {
             account_id: account.into(),
             kind: "email".into(),

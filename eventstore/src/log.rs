@@ -2,10 +2,11 @@
 
 mod proving;
 mod reading;
+mod rotating;
 
 pub(crate) use reading::{Resumed, Start};
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
@@ -19,6 +20,7 @@ use crate::history::OtherHistory;
 use crate::home::{Home, LogStatus, Stock};
 use crate::keys::{ClaimRow, LogKeys};
 use crate::leadership::Leadership;
+use crate::rotation::Rotation;
 use crate::sealer::{SealedAppend, Sealer, append_error};
 use crate::stream::StreamId;
 use crate::tail::{OnForget, Tail};
@@ -27,8 +29,9 @@ use crate::writer::{Job, Outcome};
 /// How many appends may wait for the writer.
 pub(crate) const QUEUE: usize = 4_096;
 
-/// How often an append is sealed again when a stream's key moves under it; it moves at most twice in its life.
-const SEALINGS: usize = 4;
+/// How often an append is sealed again when a stream's key moves under it. It moves at most twice in its life, and once more
+/// with each rotation of the master key.
+const SEALINGS: usize = 8;
 
 /// The log. Clones are the same log; a process has one.
 #[derive(Clone)]
@@ -47,6 +50,8 @@ struct Inner {
     /// The size of the tree as far as this process knows.
     tree: watch::Sender<u64>,
     archive: Option<Archive>,
+    /// The rotation of the master key that this process is at, or was last.
+    rotation: Mutex<Option<Rotation>>,
 }
 
 /// What a log shows that was made from an export alone. Nothing can be added to it.
@@ -87,6 +92,7 @@ impl Log {
             clock,
             tree: watch::Sender::new(0),
             archive,
+            rotation: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -315,7 +321,10 @@ impl Inner {
                     return Ok(appended);
                 }
                 Outcome::Done(Err(error)) => return Err(error),
-                Outcome::KeyMoved => self.sealer.key_moved(append),
+                Outcome::KeyMoved => {
+                    self.sealer.key_moved(append);
+                    self.learn_master().await.map_err(append_error)?;
+                }
             }
         }
         Err(AppendError::Corrupt(

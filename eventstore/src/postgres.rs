@@ -13,6 +13,7 @@ mod news;
 mod reader;
 mod record;
 mod restoring;
+mod rotating;
 mod rows;
 
 use std::str::FromStr as _;
@@ -25,11 +26,12 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::error::OpenError;
-use crate::keys::{LogKeys, MasterKey};
 use crate::log::{Archive, Log, QUEUE};
+use crate::ring::{MasterKeys, Ring};
 use crate::tail::Tail;
 use crate::writer;
 use ledger::PostgresLedger;
+use news::Present;
 use reader::PostgresHome;
 
 pub(crate) use restoring::new_home;
@@ -68,10 +70,10 @@ impl Default for Options {
 pub async fn migrate(
     owner_url: &str,
     application_role: Option<&str>,
-    keys: &MasterKey,
+    keys: impl Into<MasterKeys>,
 ) -> Result<(), OpenError> {
     let options = parse(owner_url)?;
-    migration::migrate(&options, application_role, keys).await
+    migration::migrate(&options, application_role, &Ring::new(keys.into())).await
 }
 
 /// Opens the log of a database.
@@ -82,22 +84,21 @@ pub async fn migrate(
 pub async fn open(
     url: &str,
     options: Options,
-    keys: MasterKey,
+    keys: impl Into<MasterKeys>,
     clock: Clock,
 ) -> Result<Log, OpenError> {
     let connect = parse(url)?.application_name("rollbook");
+    let ring = Ring::new(keys.into());
     if options.migrate {
-        migration::migrate(&connect, None, &keys).await?;
+        migration::migrate(&connect, None, &ring).await?;
     }
-    let mut first = PgConnection::connect_with(&connect)
+    // This process is present, with its keys, before it looks which it needs: a rotation begins before that or knows of it.
+    let present = connect.clone().application_name(&rotating::presence(&ring));
+    let mut first = PgConnection::connect_with(&present)
         .await
         .map_err(unreachable)?;
     checks::check(&mut first, options.allow_owner).await?;
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as("SELECT name, wrapped FROM log_keys")
-        .fetch_all(&mut first)
-        .await
-        .map_err(unreachable)?;
-    let keys = LogKeys::open(keys, &rows).ok_or(OpenError::WrongMasterKey)?;
+    let keys = rotating::open_keys(&mut first, ring.clone()).await?;
     let (id, head): (Uuid, i64) = sqlx::query_as("SELECT log_id, position FROM log_head")
         .fetch_one(&mut first)
         .await
@@ -111,15 +112,22 @@ pub async fn open(
         checkpoint,
         verifier_key,
     });
-    // A connection that does not say goodbye is no reason not to serve.
-    let _ = first.close().await;
-
+    let present = Present {
+        session: first,
+        ring,
+    };
     let tail = Arc::new(Tail::new(head.cast_unsigned()));
     let pool = PgPoolOptions::new()
         .max_connections(options.readers.max(2))
         .connect_lazy_with(reading(&connect));
     let own = Uuid::now_v7();
-    let home = Arc::new(PostgresHome::new(pool, &connect, tail.clone(), own));
+    let home = Arc::new(PostgresHome::new(
+        pool,
+        &connect,
+        tail.clone(),
+        own,
+        present,
+    ));
     let (queue, jobs) = mpsc::channel(QUEUE);
     let ledger = PostgresLedger::new(connect, clock.clone(), own);
     writer::start(ledger, jobs, tail.clone())?;

@@ -133,7 +133,7 @@ impl Sealer {
                 KeyState::Destroyed => Known::Destroyed,
                 KeyState::Present(wrapped) => {
                     let secret = self.keys.stream_key(&stream, &wrapped).ok_or_else(|| {
-                        AppendError::Corrupt(format!("the key of {stream} cannot be unwrapped"))
+                        append_error(self.keys.ring.why_not(&stream.to_string(), &wrapped))
                     })?;
                     let key = Arc::new(StreamKey { secret, wrapped });
                     self.remembered.insert(stream.clone(), key.clone());

@@ -7,6 +7,7 @@ mod directory;
 mod ledger;
 mod reader;
 mod restoring;
+mod rotating;
 mod rows;
 
 use std::path::Path;
@@ -17,9 +18,11 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::clock::{Clock, timestamp};
-use crate::error::OpenError;
-use crate::keys::{LogKeys, MasterKey};
+use crate::error::{OpenError, StoreError};
+use crate::keys::{KeyRow, LogKeys};
 use crate::log::{Archive, Log, QUEUE};
+use crate::ring::{MasterKeys, Ring};
+use crate::rotation::in_force;
 use crate::tail::Tail;
 use crate::writer;
 use directory::Directory;
@@ -35,11 +38,12 @@ pub const FILE: &str = "log.sqlite";
 const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("sqlite/migrations/0001_log.sql"),
     include_str!("sqlite/migrations/0002_tree.sql"),
-    include_str!("sqlite/migrations/0003_archive.sql"),
+    include_str!("sqlite/migrations/0003_master_keys.sql"),
+    include_str!("sqlite/migrations/0004_archive.sql"),
 ];
 
 /// The version of the tables that this program reads and writes.
-const SCHEMA_VERSION: u32 = 3;
+const SCHEMA_VERSION: u32 = 4;
 
 /// Opens the log of a data directory; makes both where they are not there yet.
 ///
@@ -47,13 +51,18 @@ const SCHEMA_VERSION: u32 = 3;
 ///
 /// # Errors
 /// When another process has the directory, the master key is not the log's, or a file cannot be used.
-pub async fn open(data_dir: &Path, keys: MasterKey, clock: Clock) -> Result<Log, OpenError> {
+pub async fn open(
+    data_dir: &Path,
+    keys: impl Into<MasterKeys>,
+    clock: Clock,
+) -> Result<Log, OpenError> {
     let data_dir = data_dir.to_owned();
+    let keys = Ring::new(keys.into());
     let opened = tokio::task::spawn_blocking(move || open_blocking(&data_dir, keys, clock)).await;
     opened.map_err(|error| OpenError::unavailable("opening was cut off", error))?
 }
 
-fn open_blocking(data_dir: &Path, master: MasterKey, clock: Clock) -> Result<Log, OpenError> {
+fn open_blocking(data_dir: &Path, ring: Ring, clock: Clock) -> Result<Log, OpenError> {
     let directory = Directory::lock(data_dir)?;
     if restoring::unfinished(data_dir) {
         return Err(OpenError::Unfinished(data_dir.display().to_string()));
@@ -61,10 +70,10 @@ fn open_blocking(data_dir: &Path, master: MasterKey, clock: Clock) -> Result<Log
     let file = data_dir.join(FILE);
     let failed = |error| OpenError::unavailable(file.display().to_string(), error);
     let mut connection = connect(&file).map_err(failed)?;
-    migrate(&mut connection, &master)?;
+    migrate(&mut connection, &ring, &clock)?;
     // What a process that died in the middle of an erasure left in the write-ahead log goes before anybody is served.
     ledger::truncate_wal(&connection).map_err(failed)?;
-    let keys = read_keys(&connection, master)?;
+    let keys = read_keys(&connection, ring)?;
     let (id, head) = connection
         .query_row("SELECT log_id, position FROM log_head", [], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
@@ -98,7 +107,7 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Brings the tables to this program's version, and fills those of a new log.
-fn migrate(connection: &mut Connection, master: &MasterKey) -> Result<(), OpenError> {
+fn migrate(connection: &mut Connection, ring: &Ring, clock: &Clock) -> Result<(), OpenError> {
     let failed = |error| OpenError::unavailable("the tables of the log", error);
     let found: u32 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
@@ -127,10 +136,24 @@ fn migrate(connection: &mut Connection, master: &MasterKey) -> Result<(), OpenEr
                 [Uuid::now_v7().to_string()],
             )
             .map_err(failed)?;
-        LogKeys::create(master)
+        let keys = LogKeys::create(ring);
+        let rows: Vec<_> = keys
+            .iter()
+            .map(|(name, wrapped)| ((*name).to_owned(), wrapped.clone()))
+            .collect();
+        rotating::first(&transaction, ring, &rows, clock)?;
+        keys
     } else {
         let rows = key_rows(&transaction).map_err(failed)?;
-        LogKeys::missing(master, &rows).ok_or(OpenError::WrongMasterKey)?
+        if rotating::rotations(&transaction, 1)
+            .map_err(failed)?
+            .is_empty()
+        {
+            rotating::first(&transaction, ring, &rows, clock)?;
+        }
+        let rows_of_keys = rotating::rotations(&transaction, 2).map_err(failed)?;
+        ring.open(&in_force(&rows_of_keys).map_err(corrupt)?)?;
+        LogKeys::missing(ring, &rows)
     };
     for (name, wrapped) in keys {
         transaction
@@ -143,17 +166,22 @@ fn migrate(connection: &mut Connection, master: &MasterKey) -> Result<(), OpenEr
     transaction.commit().map_err(failed)
 }
 
-fn key_rows(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+fn corrupt(error: StoreError) -> OpenError {
+    OpenError::unavailable("the master keys of the log", error)
+}
+
+fn key_rows(connection: &Connection) -> rusqlite::Result<Vec<KeyRow>> {
     connection
         .prepare("SELECT name, wrapped FROM log_keys")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
 
-fn read_keys(connection: &Connection, master: MasterKey) -> Result<LogKeys, OpenError> {
-    let rows = key_rows(connection)
-        .map_err(|error| OpenError::unavailable("the keys of the log", error))?;
-    LogKeys::open(master, &rows).ok_or(OpenError::WrongMasterKey)
+fn read_keys(connection: &Connection, ring: Ring) -> Result<LogKeys, OpenError> {
+    let failed = |error| OpenError::unavailable("the keys of the log", error);
+    let rows = key_rows(connection).map_err(failed)?;
+    let rotations = rotating::rotations(connection, 2).map_err(failed)?;
+    LogKeys::open(ring, &in_force(&rotations).map_err(corrupt)?, &rows)
 }
 
 fn archive(connection: &Connection) -> rusqlite::Result<Option<Archive>> {

@@ -122,9 +122,8 @@ impl<'a> PageKeys<'a> {
             return Ok(None);
         };
         if !self.ciphers.contains_key(stream) {
-            let key = self.keys.stream_key(stream, wrapped).ok_or_else(|| {
-                StoreError::Corrupt(format!("the key of {stream} cannot be unwrapped"))
-            })?;
+            let key = self.keys.stream_key(stream, wrapped);
+            let key = key.ok_or_else(|| self.keys.ring.why_not(&stream.to_string(), wrapped))?;
             self.ciphers.insert(stream.clone(), key.cipher());
         }
         Ok(self.ciphers.get(stream))

@@ -16,6 +16,7 @@ use crate::event::RecordedEvent;
 use crate::judge::{Facts, Judge, Placed, Questions, Verdict, Writes};
 use crate::prepared::Prepared;
 use crate::proof::Growth;
+use crate::rotation::{Step, Stepped};
 use crate::stored::{date, hash_of};
 use crate::tail::Tail;
 
@@ -41,6 +42,9 @@ pub(crate) trait Ledger: Send {
 
     /// Stores that the tree is larger, in a transaction of its own; answers whether it had the size it grew from.
     fn grow(&mut self, growth: &Growth) -> impl Future<Output = Result<bool, Trouble>> + Send;
+
+    /// Takes a step of a rotation of the master key, in a transaction of its own.
+    fn rotate(&mut self, step: &Step) -> impl Future<Output = Result<Stepped, Trouble>> + Send;
 
     /// Ends the transaction without writing.
     fn abandon(&mut self) -> impl Future<Output = ()> + Send;
@@ -83,6 +87,7 @@ pub(crate) enum Job {
     Append(Box<Prepared>, oneshot::Sender<Outcome>),
     /// The answer is whether the tree had the size that it was to grow from.
     Grow(Growth, oneshot::Sender<Result<bool, StoreError>>),
+    Rotate(Step, oneshot::Sender<Result<Stepped, StoreError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -137,6 +142,12 @@ async fn run<L: Ledger>(ledger: L, mut queue: mpsc::Receiver<Job>, tail: Arc<Tai
                     .map_err(|trouble| Err(StoreError::Unavailable(trouble.cause())));
                 // Whoever keeps the tree may have been cut off; it looks at what is stored first.
                 let _ = answer.send(grown);
+            }
+            Job::Rotate(step, answer) => {
+                let stepped = writer.ledger.rotate(&step).await;
+                let stepped = stepped.map_err(|trouble| StoreError::Unavailable(trouble.cause()));
+                // Whoever rotates looks at what is stored before its next step.
+                let _ = answer.send(stepped);
             }
             Job::Close(answer) => break Some(answer),
         }

@@ -135,6 +135,7 @@ access! {
         CopyProjection: [Operator],
         GetLogStatus: [Operator],
         CreateBackup: [Operator],
+        RotateMasterKey: [Operator],
         ListDeadLetters: [Operator],
         RetryDeadLetter: [Operator],
     }

@@ -19,7 +19,7 @@ mod credential;
 mod history;
 mod invite;
 mod involvement;
-mod key;
+mod keys;
 mod logs;
 mod look_up;
 mod manual;
@@ -59,8 +59,8 @@ enum Command {
     Serve(ServeFlags),
     /// Bring the tables of a database up to date, as their owner
     Migrate(serve::MigrateFlags),
-    /// Make the master key, or the keys for tokens
-    Key(key::KeyArgs),
+    /// Make the master key or the keys for tokens, or rotate the master key
+    Keys(keys::KeysArgs),
     /// Mint a token and print it
     Token(token::TokenFlags),
     /// Measure the service beside the stock libraries
@@ -143,7 +143,7 @@ impl Cli {
             Command::Tour(flags) => tour::run(flags).await,
             Command::Serve(flags) => serve::run(flags).await,
             Command::Migrate(flags) => serve::migrate(flags).await,
-            Command::Key(args) => key::run(args),
+            Command::Keys(args) => keys::run(args).await,
             Command::Token(flags) => token::run(flags),
             Command::Bench(args) => bench::run(args).await,
             Command::Account(args) => account::run(args).await,

@@ -59,11 +59,16 @@ pub struct StoreFlags {
     #[arg(long, value_name = "FILE", env = "ROLLBOOK_DATABASE_PASSWORD_FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     database_password_file: Option<PathBuf>,
-    /// File with the master key (see `rollbook key new`); the key itself may come in `ROLLBOOK_MASTER_KEY`. Embedded, one is
+    /// File with the master key (see `rollbook keys new`); the key itself may come in `ROLLBOOK_MASTER_KEY`. Embedded, one is
     /// made in the data directory at first start
     #[arg(long, value_name = "FILE", env = "ROLLBOOK_MASTER_KEY_FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     master_key_file: Option<PathBuf>,
+    /// File with the master key that `rollbook keys rotate` rotates to, or has: until that is done, both are needed; the key
+    /// itself may come in `ROLLBOOK_NEXT_MASTER_KEY`
+    #[arg(long, value_name = "FILE", env = "ROLLBOOK_NEXT_MASTER_KEY_FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_master_key_file: Option<PathBuf>,
     /// TOML file with what is given neither here nor in the environment; keys are named like the flags, with `_` for `-`
     #[arg(long, value_name = "FILE", env = "ROLLBOOK_CONFIG")]
     #[serde(skip)]
@@ -215,6 +220,8 @@ pub struct Settings {
     database_password_file: Option<PathBuf>,
     master_key: Option<String>,
     master_key_file: Option<PathBuf>,
+    next_master_key: Option<String>,
+    next_master_key_file: Option<PathBuf>,
     /// Whether to migrate at start.
     #[serde(default)]
     pub migrate: bool,
@@ -282,6 +289,7 @@ impl Settings {
             .merge(toml(file)?)
             .merge(secrets(&[
                 "master_key",
+                "next_master_key",
                 "database_password",
                 "smtp_password",
                 "views_token",
@@ -321,6 +329,14 @@ impl Settings {
         match &self.master_key_file {
             Some(path) => read_text(path).map(Some),
             None => Ok(self.master_key.clone()),
+        }
+    }
+
+    /// The master key to rotate to as base64, where one is given.
+    pub fn next_master_key(&self) -> Result<Option<String>, Problem> {
+        match &self.next_master_key_file {
+            Some(path) => read_text(path).map(Some),
+            None => Ok(self.next_master_key.clone()),
         }
     }
 

@@ -29,7 +29,9 @@ pub use account::{NewAccount, ToAccount, account_from_row, account_from_state, a
 pub use credential::{LinkFollowed, ResetRequested, SignIn, WithPasswords, sign_in_result};
 pub use fields::Fields;
 pub(crate) use history::direction;
-pub use history::{Disclose, event, event_filter, read_stored_event, stored_event, streams_of};
+pub use history::{
+    Disclose, event, event_filter, opening, read_stored_event, stored_event, streams_of,
+};
 pub(crate) use invitation::read_statuses;
 pub use invitation::{
     Acceptance, InviteMany, ToInvitation, invitation_from_row, invitation_from_state,

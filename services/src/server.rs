@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use rollbook_eventstore::{
-    Clock, Log, MasterKey, MasterKeyError, OpenError, OtherHistory, postgres, sqlite,
+    Clock, Log, MasterKey, MasterKeyError, MasterKeys, OpenError, OtherHistory, postgres, sqlite,
 };
 use rollbook_projections::{ViewError, Views};
 use rollbook_proto::kurrent;
@@ -71,6 +71,8 @@ pub struct Options {
     pub store: Store,
     /// The key that all other keys are wrapped with. None: the embedded default keeps one in the data directory.
     pub master_key: Option<MasterKey>,
+    /// The master key that the log can be rotated to, or was.
+    pub next_master_key: Option<MasterKey>,
     /// The Ed25519 public keys (SPKI PEM) that tokens are checked with. The embedded default adds its own.
     pub token_keys: Vec<String>,
     /// TLS; none: plain text.
@@ -100,7 +102,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// A server database needs a master key that is given.
-    #[error("a server database needs a master key: make one with `rollbook key new FILE`")]
+    #[error("a server database needs a master key: make one with `rollbook keys new FILE`")]
     NoMasterKey,
     /// The master key cannot be read or made.
     #[error("the master key cannot be read or made")]
@@ -312,6 +314,7 @@ fn private_dir(options: &Options) -> Result<(), StartError> {
 
 async fn open_log(options: &Options) -> Result<Log, StartError> {
     let key = keys::master_key(options)?;
+    let key = MasterKeys::from(key).with_next(options.next_master_key.clone());
     let clock = options.clock.clone();
     Ok(match &options.store {
         Store::Embedded => sqlite::open(&options.data_dir, key, clock).await?,

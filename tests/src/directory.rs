@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use rollbook_aggregates::domain::Recorded;
 use rollbook_aggregates::mail::{Errand, Letter, MailDeadLettered, MailEvent, MailFailure};
 use rollbook_aggregates::values::{AccountId, UserId};
-use rollbook_eventstore::{Append, Clock, MasterKey, NewEvent, StreamAppend, StreamId, postgres};
+use rollbook_eventstore::{
+    Append, Clock, MasterKey, NewEvent, StreamAppend, StreamId, postgres, sqlite,
+};
 use rollbook_proto::v1 as pb;
 use rollbook_services::caller::{Minter, Role, generate_key_pem};
 use rollbook_services::mail::MailOptions;
@@ -45,9 +47,11 @@ struct Keys {
 impl Keys {
     fn generate() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        MasterKey::generate()
-            .write_new(&folder.path().join("master.key"))
-            .unwrap();
+        for name in ["master.key", "next.key"] {
+            MasterKey::generate()
+                .write_new(&folder.path().join(name))
+                .unwrap();
+        }
         let minter = Minter::from_pem(&generate_key_pem().unwrap());
         Self {
             folder,
@@ -70,6 +74,10 @@ impl Keys {
 
     fn master(&self) -> MasterKey {
         MasterKey::from_file(&self.folder.path().join("master.key")).unwrap()
+    }
+
+    fn next(&self) -> MasterKey {
+        MasterKey::from_file(&self.folder.path().join("next.key")).unwrap()
     }
 }
 
@@ -153,7 +161,33 @@ impl Directory {
         }
     }
 
-    /// The file with the master key.
+    /// Starts a directory on a copy of an embedded log that was kept in a folder with its master key.
+    pub async fn of_log(folder: &Path) -> Self {
+        let clock = Clock::manual(start_of_time());
+        let keys = Arc::new(Keys::generate());
+        std::fs::copy(
+            folder.join("master.key"),
+            keys.folder.path().join("master.key"),
+        )
+        .unwrap();
+        let data_dir = tempfile::tempdir().unwrap();
+        std::fs::copy(
+            folder.join(sqlite::FILE),
+            data_dir.path().join(sqlite::FILE),
+        )
+        .unwrap();
+        let process = serve(data_dir, None, &keys, &clock, None).await;
+        Self {
+            home: Home::Embedded,
+            clock,
+            keys,
+            mail: None,
+            database: None,
+            process,
+        }
+    }
+
+    /// Where its master key lies.
     #[must_use]
     pub fn master_key_file(&self) -> PathBuf {
         self.keys.folder.path().join("master.key")
@@ -179,12 +213,22 @@ impl Directory {
         }
     }
 
+    /// Puts something into the log that nobody asked for.
+    pub async fn append(&self, append: Append) {
+        self.process.running.log().append(append).await.unwrap();
+    }
+
+    /// Stops it, and answers what its process leaves behind.
+    pub async fn stop(self) -> TempDir {
+        self.process.stop().await
+    }
+
     async fn migrated(keys: &Keys) -> Database {
         let database = Database::create().await;
         postgres::migrate(
             &database.owner_url(),
             Some(&database.application_role()),
-            &keys.master(),
+            keys.master(),
         )
         .await
         .unwrap();
@@ -509,6 +553,7 @@ async fn serve_at(
             migrate: false,
         }),
         master_key: Some(keys.master()),
+        next_master_key: Some(keys.next()),
         token_keys: vec![keys.minter.public_pem().to_owned()],
         tls: keys.tls.clone(),
         allow_plaintext: false,

@@ -59,6 +59,12 @@ impl Installation {
         self.folder.path().join("data")
     }
 
+    /// Where its master key lies.
+    #[must_use]
+    pub fn master_key_file(&self) -> PathBuf {
+        self.folder.path().join("master.key")
+    }
+
     /// Its database, where it has one.
     #[must_use]
     pub fn database(&self) -> Option<&Database> {
@@ -127,9 +133,7 @@ impl Installation {
 
     /// Starts a process with a data directory of its own on the same database, and waits until it serves.
     pub async fn serve_apart(&self, name: &str) -> Program {
-        let data_dir = self.folder.path().join(name);
-        let command = self.command_in("serve", &data_dir);
-        started(self.serving_as(command, self.application_url(), "warn")).await
+        self.serve_in(&self.folder.path().join(name), &[]).await
     }
 
     fn serving(&self, database_url: Option<String>, level: &str) -> Command {
@@ -162,6 +166,13 @@ impl Installation {
         ended(self.serving(self.application_url(), "warn")).await
     }
 
+    /// Likewise, with these variables in its environment.
+    pub async fn try_serve_with(&self, environment: &[(&str, &Path)]) -> Output {
+        let mut command = self.serving(self.application_url(), "warn");
+        command.envs(environment.iter().copied());
+        ended(command).await
+    }
+
     /// Likewise, as the role that owns the tables.
     pub async fn try_serve_as_owner(&self) -> Output {
         ended(self.serving(self.database.as_ref().map(Database::owner_url), "warn")).await
@@ -175,6 +186,14 @@ impl Installation {
     /// Starts a process with these variables in its environment, and waits until it serves.
     pub async fn serve_with(&self, environment: &[(&str, &Path)]) -> Program {
         let mut command = self.serving(self.application_url(), "warn");
+        command.envs(environment.iter().copied());
+        started(command).await
+    }
+
+    /// Starts another process on the same database, with a data directory of its own, and waits until it serves.
+    pub async fn serve_in(&self, data_dir: &Path, environment: &[(&str, &Path)]) -> Program {
+        let command = self.command_in("serve", data_dir);
+        let mut command = self.serving_as(command, self.application_url(), "warn");
         command.envs(environment.iter().copied());
         started(command).await
     }

@@ -971,6 +971,7 @@ impl World {
                 name: "mails".to_owned(),
             }
             .encode_to_vec(),
+            "RotateMasterKey" => pb::RotateMasterKeyRequest {}.encode_to_vec(),
             "GetLogStatus" => pb::GetLogStatusRequest {}.encode_to_vec(),
             "CreateBackup" => pb::CreateBackupRequest::default().encode_to_vec(),
             "ListDeadLetters" => pb::ListDeadLettersRequest::default().encode_to_vec(),

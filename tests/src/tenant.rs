@@ -4,12 +4,14 @@ use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::get_user_request::Key;
 use rollbook_services::caller::Role;
 
+use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::answer::Answer as _;
 use crate::caller::{Caller, Identity};
 use crate::directory::{Directory, Process};
 use crate::people;
+use crate::program::Program;
 
 /// An account and those who call for it.
 #[derive(Clone)]
@@ -242,7 +244,17 @@ impl Tenant {
     /// The same account at another process.
     #[must_use]
     pub fn at(&self, process: &Process) -> Self {
-        let at = |caller: &Caller| caller.at(process.channel());
+        self.on(&process.channel())
+    }
+
+    /// The same account and callers, at a process of the program.
+    #[must_use]
+    pub fn through(&self, program: &Program) -> Self {
+        self.on(&program.channel())
+    }
+
+    fn on(&self, channel: &Channel) -> Self {
+        let at = |caller: &Caller| caller.at(channel.clone());
         Self {
             operator: at(&self.operator),
             admin: at(&self.admin),

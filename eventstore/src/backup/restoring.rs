@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::{BackupRow, CHUNK, unsealed};
 use crate::clock::Timestamp;
 use crate::error::OpenError;
-use crate::keys::{LogKeys, MasterKey, is_personal};
+use crate::keys::{LogKeys, is_personal};
 use crate::log::Archive;
 use crate::proof::{Frontier, Growth, Hash, ProvableEvent, TreeHead};
+use crate::ring::{InForce, KeyId, MasterKeys, Ring};
 use crate::stream::StreamId;
 use crate::{postgres, sqlite};
 
@@ -77,6 +78,8 @@ pub(crate) struct Origin {
     pub(crate) log_id: Uuid,
     pub(crate) log_keys: Vec<(String, Vec<u8>)>,
     pub(crate) archive: Option<Archive>,
+    /// The master key that everything is wrapped under.
+    pub(crate) master_key: KeyId,
 }
 
 /// What a new home ends with.
@@ -103,6 +106,7 @@ pub(crate) trait NewHome: Send {
 pub struct Restoration {
     home: Box<dyn NewHome>,
     keys: LogKeys,
+    master_key: KeyId,
     frontier: Frontier,
     end: End,
     root: Hash,
@@ -128,8 +132,9 @@ impl Restoration {
         into: &RestoreInto,
         log_id: Uuid,
         from: RestoreFrom,
-        master: MasterKey,
+        masters: impl Into<MasterKeys>,
     ) -> Result<Self, RestoreError> {
+        let ring = Ring::new(masters.into());
         let (log_keys, archive, erased, outliving) = match from {
             RestoreFrom::Backup {
                 log_keys,
@@ -140,7 +145,7 @@ impl Restoration {
                 checkpoint,
                 verifier_key,
             } => {
-                let made = LogKeys::create(&master).into_iter();
+                let made = LogKeys::create(&ring).into_iter();
                 let archive = Archive {
                     checkpoint,
                     verifier_key,
@@ -149,11 +154,17 @@ impl Restoration {
                 (made.collect(), Some(archive), HashSet::new(), Vec::new())
             }
         };
-        let keys = LogKeys::open(master, &log_keys).ok_or(OpenError::WrongMasterKey)?;
+        let master_key = LogKeys::first_master(&ring, &log_keys)?;
+        let in_force = InForce {
+            wrapping: master_key,
+            former: None,
+        };
+        let keys = LogKeys::open(ring, &in_force, &log_keys)?;
         let origin = Origin {
             log_id,
             log_keys,
             archive,
+            master_key,
         };
         let home = match into {
             RestoreInto::Directory(directory) => sqlite::new_home(directory, origin)?,
@@ -165,6 +176,7 @@ impl Restoration {
         Ok(Self {
             home,
             keys,
+            master_key,
             frontier: Frontier::default(),
             end: End {
                 position: 0,
@@ -245,12 +257,21 @@ impl Restoration {
             // They are there since the beginning.
             BackupRow::LogKey { .. } => Ok(None),
             BackupRow::StreamKey { stream, wrapped } => {
-                if let Some(wrapped) = &wrapped {
-                    if self.keys.stream_key(&stream, wrapped).is_none() {
-                        return unfit(format!(
-                            "the key of {stream} is not one that this master key wrapped"
-                        ));
+                let wrapped = match wrapped {
+                    None => None,
+                    // A backup that was made while the master key was rotated has keys under both.
+                    Some(wrapped) => {
+                        let wrapped =
+                            (self.keys).rewrap_stream_key(self.master_key, &stream, &wrapped);
+                        if wrapped.is_none() {
+                            return unfit(format!(
+                                "the key of {stream} is not one that this master key wrapped"
+                            ));
+                        }
+                        wrapped
                     }
+                };
+                if let Some(wrapped) = &wrapped {
                     if self.erased.contains(&stream) {
                         self.had_keys.push(stream.clone());
                         self.gone.insert(stream.aggregate_id.clone());

@@ -9,6 +9,7 @@ use crate::append::{AppendError, Holders, Repeated};
 use crate::clock::Timestamp;
 use crate::keys::ClaimRow;
 use crate::prepared::{Ask, Held, KeyUse, Prepared};
+use crate::ring::KeyId;
 use crate::stream::StreamId;
 
 /// How many owners are named.
@@ -28,6 +29,8 @@ pub(crate) struct Questions {
     pub(crate) requests: Vec<(String, Uuid)>,
     pub(crate) shared: Vec<(String, String)>,
     pub(crate) side: Vec<(StreamId, String)>,
+    /// Which master key wraps what is new.
+    pub(crate) wrapping: bool,
 }
 
 impl Questions {
@@ -64,10 +67,14 @@ impl Questions {
                 | Ask::Exactly(..) => None,
             })
             .collect();
+        let wrapping = streams
+            .clone()
+            .any(|stream| matches!(stream.key, KeyUse::New(_)));
         let side: BTreeSet<_> = slots
             .map(|slot| (slot.stream.clone(), slot.kind.clone()))
             .collect();
         Self {
+            wrapping,
             side: side.into_iter().collect(),
             streams: distinct(streams.clone().map(|s| &s.stream)),
             accounts: distinct(
@@ -132,6 +139,8 @@ pub(crate) struct Facts {
     pub(crate) members: HashSet<Held>,
     pub(crate) requests: HashMap<(String, Uuid), RequestRow>,
     pub(crate) shared: HashMap<(String, String), Holders>,
+    /// The master key that wraps what is new.
+    pub(crate) wrapping: Option<KeyId>,
     /// Counts of tries.
     pub(crate) side: HashMap<(StreamId, String), Vec<u8>>,
 }

@@ -12,14 +12,20 @@ use crate::append::{
 use crate::clock::{Timestamp, timestamp};
 use crate::keys::{LogKeys, MasterKey};
 use crate::prepared::PreparedEvent;
+use crate::ring::{InForce, Ring};
 
 fn keys() -> LogKeys {
     let master = MasterKey::generate();
-    let rows: Vec<_> = LogKeys::create(&master)
+    let ring = Ring::new(master.clone().into());
+    let rows: Vec<_> = LogKeys::create(&ring)
         .into_iter()
         .map(|(name, wrapped)| (name.to_owned(), wrapped))
         .collect();
-    LogKeys::open(master, &rows).unwrap()
+    let in_force = InForce {
+        wrapping: master.id(),
+        former: None,
+    };
+    LogKeys::open(ring, &in_force, &rows).unwrap()
 }
 
 /// The tables, in memory.

@@ -16,11 +16,13 @@ use crate::error::Cause;
 use crate::judge::{Facts, Questions, REMEMBERED, Writes};
 use crate::prepared::Prepared;
 use crate::proof::Growth;
+use crate::rotation::{Step, Stepped};
 use crate::writer::{Ledger, Trouble};
 
 use super::look::{answer, questions};
 use super::reader::shared;
 use super::record::Columns;
+use super::rotating;
 
 const LOCK: &str = "BEGIN; SELECT FROM log_head FOR UPDATE";
 
@@ -282,6 +284,17 @@ impl Ledger for PostgresLedger {
     async fn grow(&mut self, growth: &Growth) -> Result<bool, Trouble> {
         match self.grow_now(growth).await {
             Ok(grown) => Ok(grown),
+            Err(error) => Err(self.trouble(error).await),
+        }
+    }
+
+    async fn rotate(&mut self, step: &Step) -> Result<Stepped, Trouble> {
+        let stepped = async {
+            let connection = self.connection().await?;
+            timely(rotating::take(connection, step)).await
+        };
+        match stepped.await {
+            Ok(stepped) => Ok(stepped),
             Err(error) => Err(self.trouble(error).await),
         }
     }

@@ -5,6 +5,7 @@ use sqlx::postgres::PgRow;
 
 use crate::append::{Holders, Repeated};
 use crate::judge::{Facts, KeyState, Questions, RequestRow};
+use crate::ring::KeyId;
 
 use super::reader::{names, place_index};
 use super::record::{HeldColumns, Query};
@@ -39,6 +40,7 @@ pub(super) fn questions(asked: &Questions, offset_micros: i64) -> Query<'static>
         .bind(side_types)
         .bind(side_ids)
         .bind(side_kinds)
+        .bind(asked.wrapping)
 }
 
 /// Puts a row of the answers where it belongs.
@@ -75,6 +77,10 @@ pub(super) fn answer(row: &PgRow, asked: &Questions, facts: &mut Facts) -> Resul
         7 => {
             let value = row.try_get("bytes")?;
             facts.side.insert(asked.side[place].clone(), value);
+        }
+        8 => {
+            let wrapping: Vec<u8> = row.try_get("bytes")?;
+            facts.wrapping = KeyId::read(&wrapping);
         }
         _ => {
             let repeated = Repeated {

@@ -41,3 +41,6 @@ UNION ALL
 SELECT 7, q.place, 0, 0, NULL, s.value, NULL, NULL
 FROM unnest($16::text[], $17::text[], $18::text[]) WITH ORDINALITY AS q (aggregate_type, aggregate_id, kind, place)
 JOIN side_rows AS s ON s.aggregate_type = q.aggregate_type AND s.aggregate_id = q.aggregate_id AND s.kind = q.kind
+UNION ALL
+SELECT 8, 0, 0, 0, NULL, m.key_id, NULL, NULL
+FROM (SELECT key_id FROM master_keys WHERE $19::boolean ORDER BY number DESC LIMIT 1) AS m

@@ -5,27 +5,30 @@ use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::error::OpenError;
-use crate::keys::{LogKeys, MasterKey};
+use crate::keys::{KeyRow, LogKeys};
+use crate::ring::Ring;
 
 use super::checks::schema_version;
-use super::unreachable;
+use super::{rotating, unreachable};
 
 /// Each text takes the tables from its number's version to the next.
 const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("migrations/0001_log.sql"),
     include_str!("migrations/0002_tree.sql"),
-    include_str!("migrations/0003_archive.sql"),
+    include_str!("migrations/0003_master_keys.sql"),
+    include_str!("migrations/0004_archive.sql"),
 ];
 
 /// The version of the tables that this program reads and writes.
-pub(super) const SCHEMA_VERSION: u32 = 3;
+pub(super) const SCHEMA_VERSION: u32 = 4;
 
 /// What the application's role may do with each table.
 const GRANTS: [(&str, &str); 12] = [
     ("events", "SELECT, INSERT"),
     ("log_head", "SELECT, UPDATE"),
-    ("log_keys", "SELECT"),
+    ("log_keys", "SELECT, UPDATE (wrapped)"),
     ("log_archive", "SELECT"),
+    ("master_keys", "SELECT, INSERT, UPDATE (finished_at)"),
     ("log_migrations", "SELECT"),
     ("account_heads", "SELECT, INSERT, UPDATE"),
     ("claims", "SELECT, INSERT, DELETE"),
@@ -39,14 +42,14 @@ const GRANTS: [(&str, &str); 12] = [
 pub(super) async fn migrate(
     options: &PgConnectOptions,
     application_role: Option<&str>,
-    master: &MasterKey,
+    ring: &Ring,
 ) -> Result<(), OpenError> {
     let mut connection = PgConnection::connect_with(options)
         .await
         .map_err(unreachable)?;
     let mut transaction = connection.begin().await.map_err(unreachable)?;
     make_tables(&mut transaction).await?;
-    make_log(&mut transaction, master).await?;
+    make_log(&mut transaction, ring).await?;
     if let Some(role) = application_role {
         grant(&mut transaction, role).await?;
     }
@@ -94,15 +97,15 @@ pub(super) async fn make_tables(transaction: &mut PgConnection) -> Result<(), Op
 /// Gives a new log its id and keys; checks the master key of one that has them.
 async fn make_log(
     transaction: &mut Transaction<'_, Postgres>,
-    master: &MasterKey,
+    ring: &Ring,
 ) -> Result<(), OpenError> {
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as("SELECT name, wrapped FROM log_keys")
+    let rows: Vec<KeyRow> = sqlx::query_as("SELECT name, wrapped FROM log_keys")
         .fetch_all(&mut **transaction)
         .await
         .map_err(unreachable)?;
     if !rows.is_empty() {
-        let missing = LogKeys::missing(master, &rows).ok_or(OpenError::WrongMasterKey)?;
-        return add_keys(transaction, missing).await;
+        rotating::learn(transaction, ring, &rows).await?;
+        return add_keys(transaction, LogKeys::missing(ring, &rows)).await;
     }
     sqlx::query(
         "INSERT INTO log_head (single, log_id, position, last_at)
@@ -112,7 +115,13 @@ async fn make_log(
     .execute(&mut **transaction)
     .await
     .map_err(unreachable)?;
-    add_keys(transaction, LogKeys::create(master)).await
+    let keys = LogKeys::create(ring);
+    let rows: Vec<KeyRow> = keys
+        .iter()
+        .map(|(name, wrapped)| ((*name).to_owned(), wrapped.clone()))
+        .collect();
+    rotating::learn(transaction, ring, &rows).await?;
+    add_keys(transaction, keys).await
 }
 
 async fn add_keys(

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::StoreError;
+use crate::ring::Ring;
 use crate::tail::Tail;
 
-use super::CHANNEL;
 use super::reader::HEADS;
+use super::{CHANNEL, rotating};
 
 /// How long a process that nobody asks goes without asking, in case it was not told.
 const QUIET: Duration = Duration::from_secs(10);
@@ -135,20 +136,30 @@ impl HeadAsker {
     }
 }
 
+/// By what a process is present before it listens, and which master keys it says that it has.
+pub(super) struct Present {
+    pub(super) session: PgConnection,
+    pub(super) ring: Ring,
+}
+
 /// Hears of every commit, also of other processes, on a connection of its own.
 pub(super) async fn listen(
     options: PgConnectOptions,
     heads: mpsc::Sender<HeadAnswer>,
     tail: Arc<Tail>,
     own: Uuid,
+    present: Present,
 ) {
+    let Present { session, ring } = present;
+    let mut session = Some(session);
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .max_lifetime(None)
         .idle_timeout(None)
-        .connect_lazy_with(options.application_name("rollbook listener"));
+        .connect_lazy_with(options.application_name(&rotating::presence(&ring)));
     loop {
-        if let Err(error) = hear(&pool, &heads, &tail, &own.to_string()).await {
+        if let Err(error) = hear(&pool, &heads, &tail, &own.to_string(), &ring, &mut session).await
+        {
             tracing::warn!(%error, "commits of other processes are not heard, trying again");
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -160,10 +171,19 @@ async fn hear(
     heads: &mpsc::Sender<HeadAnswer>,
     tail: &Tail,
     own: &str,
+    ring: &Ring,
+    present: &mut Option<PgConnection>,
 ) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
+    // The listener's session says from now on which keys this process has.
+    if let Some(session) = present.take() {
+        // A connection that does not say goodbye is no reason not to listen.
+        let _ = session.close().await;
+    }
     loop {
+        // A rotation can have begun while this process was not present.
+        rotating::recheck(&mut listener, ring).await?;
         // What was committed while nobody listened is asked for; the answer reaches the tail by itself.
         let _ = heads.send(oneshot::channel().0).await;
         while let Some(notification) = listener.try_recv().await? {

@@ -18,17 +18,20 @@ use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::home::{Answer, Home, LogStatus, Stock};
 use crate::judge::{KeyState, NAMED, RequestRow};
-use crate::keys::ClaimRow;
+use crate::keys::{ClaimRow, KeyRow};
 use crate::leadership::Leadership;
 use crate::page::{Page, Parameter, Statement};
 use crate::proof::{TileName, TreeHead};
+use crate::ring::KeyId;
+use crate::rotation::RotationRow;
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
 use crate::tail::Tail;
 
 use super::leading;
 use super::migration::SCHEMA_VERSION;
-use super::news::{self, HeadAnswer};
+use super::news::{self, HeadAnswer, Present};
+use super::rotating;
 
 /// The most questions for the head that wait.
 pub(super) const HEADS: usize = 4_096;
@@ -63,11 +66,18 @@ impl PostgresHome {
         options: &PgConnectOptions,
         tail: Arc<Tail>,
         own: Uuid,
+        present: Present,
     ) -> Self {
         let (heads, questions) = mpsc::channel(HEADS);
         let tasks = [
             tokio::spawn(news::answer_heads(options.clone(), questions, tail.clone())),
-            tokio::spawn(news::listen(options.clone(), heads.clone(), tail, own)),
+            tokio::spawn(news::listen(
+                options.clone(),
+                heads.clone(),
+                tail,
+                own,
+                present,
+            )),
         ];
         Self {
             options: options.clone(),
@@ -346,6 +356,36 @@ impl Home for PostgresHome {
 
     fn rows(&self, to: mpsc::Sender<Vec<TableRow>>) -> Answer<'_, u64> {
         super::rows::send(&self.pool, to).map(unavailable).boxed()
+    }
+
+    fn rotations(&self, limit: u32) -> Answer<'_, Vec<RotationRow>> {
+        rotating::rotations(&self.pool, limit)
+            .map(unavailable)
+            .boxed()
+    }
+
+    fn log_keys(&self) -> Answer<'_, Vec<KeyRow>> {
+        sqlx::query_as("SELECT name, wrapped FROM log_keys")
+            .fetch_all(&self.pool)
+            .map(unavailable)
+            .boxed()
+    }
+
+    fn wrapped_otherwise<'a>(
+        &'a self,
+        than: KeyId,
+        after: &'a StreamId,
+        limit: u32,
+    ) -> Answer<'a, Vec<(StreamId, Vec<u8>)>> {
+        rotating::wrapped_otherwise(&self.pool, than, after, limit)
+            .map(unavailable)
+            .boxed()
+    }
+
+    fn count_wrapped_otherwise(&self, than: KeyId) -> Answer<'_, u64> {
+        rotating::count_wrapped_otherwise(&self.pool, than)
+            .map(unavailable)
+            .boxed()
     }
 
     fn stock(&self) -> Stock {

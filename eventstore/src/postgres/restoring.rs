@@ -19,6 +19,7 @@ const EMPTY: &str = "
 DELETE FROM log_head;
 DELETE FROM log_keys;
 DELETE FROM log_archive;
+DELETE FROM master_keys;
 DELETE FROM account_heads;
 DELETE FROM claims;
 DELETE FROM requests;
@@ -62,7 +63,7 @@ async fn must_be_empty(connection: &mut PgConnection) -> Result<(), OpenError> {
     let serving: i64 = sqlx::query_scalar(
         "SELECT count(*)
          FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name IN ('rollbook', 'rollbook reader', 'rollbook writer')",
+         WHERE datname = current_database() AND application_name LIKE 'rollbook%' AND pid <> pg_backend_pid()",
     )
     .fetch_one(connection)
     .await
@@ -91,6 +92,13 @@ async fn begin(connection: &mut PgConnection, origin: &Origin) -> Result<(), sql
             .execute(&mut *connection)
             .await?;
     }
+    sqlx::query(
+        "INSERT INTO master_keys (number, key_id, begun_at, begun_by, finished_at)
+         VALUES (1, $1, now(), '', now())",
+    )
+    .bind(origin.master_key.as_bytes())
+    .execute(&mut *connection)
+    .await?;
     if let Some(archive) = &origin.archive {
         sqlx::query(
             "INSERT INTO log_archive (single, checkpoint, verifier_key) VALUES (true, $1, $2)",

@@ -40,6 +40,16 @@ impl TreeKeeper {
             let leaves = self.log.leaves(frontier.size(), STEP).await?;
             if leaves.is_empty() {
                 let size = frontier.size();
+                let stored = self.log.tree(0).await?.size;
+                if stored < size {
+                    // As after a failover to an earlier moment: what this process kept is of another history.
+                    tracing::warn!(
+                        size,
+                        stored,
+                        "the tree was set back, and is kept from there"
+                    );
+                    continue;
+                }
                 self.frontier = Some(frontier);
                 return Ok(size);
             }

@@ -13,10 +13,12 @@ use crate::clock::Clock;
 use crate::judge::{Facts, Questions, REMEMBERED, RequestRow, Writes};
 use crate::prepared::Prepared;
 use crate::proof::Growth;
+use crate::ring::KeyId;
+use crate::rotation::{Step, Stepped};
 use crate::writer::{Ledger, Trouble};
 
 use super::directory::Directory;
-use super::{reader, time};
+use super::{reader, rotating, time};
 
 /// How often old requests are removed, and how many at a time at most.
 const PRUNE_EVERY: TimeDelta = TimeDelta::minutes(10);
@@ -54,6 +56,12 @@ impl SqliteLedger {
             now: self.clock.now().max(time(last_at)),
             ..Facts::default()
         };
+        if asked.wrapping {
+            let wrapping: Vec<u8> = connection
+                .prepare_cached("SELECT key_id FROM master_keys ORDER BY number DESC LIMIT 1")?
+                .query_row([], |row| row.get(0))?;
+            facts.wrapping = KeyId::read(&wrapping);
+        }
         facts_of_streams(connection, asked, &mut facts)?;
         facts_of_claims(connection, asked, &mut facts)?;
         facts_of_requests(connection, asked, &mut facts)?;
@@ -146,6 +154,17 @@ impl Ledger for SqliteLedger {
 
     fn grow(&mut self, growth: &Growth) -> impl Future<Output = Result<bool, Trouble>> + Send {
         ready(self.grow_now(growth).map_err(|error| self.refused(error)))
+    }
+
+    fn rotate(&mut self, step: &Step) -> impl Future<Output = Result<Stepped, Trouble>> + Send {
+        let stepped = rotating::take(&self.connection, step).and_then(|stepped| {
+            // What was wrapped under the former key must not outlive the rotation in the write-ahead log.
+            if matches!(step, Step::Finish { .. }) {
+                truncate_wal(&self.connection)?;
+            }
+            Ok(stepped)
+        });
+        ready(stepped.map_err(|error| self.refused(error)))
     }
 
     fn abandon(&mut self) -> impl Future<Output = ()> + Send {

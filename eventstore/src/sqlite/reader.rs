@@ -19,16 +19,18 @@ use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::home::{Answer, Home, LogStatus, Stock};
 use crate::judge::{KeyState, NAMED, RequestRow};
-use crate::keys::ClaimRow;
+use crate::keys::{ClaimRow, KeyRow};
 use crate::leadership::Leadership;
 use crate::page::{self, Page, Parameter};
 use crate::proof::{TileName, TreeHead};
+use crate::ring::KeyId;
+use crate::rotation::RotationRow;
 use crate::stored::StoredEvent;
 use crate::stream::StreamId;
 use crate::tail::Tail;
 
 use super::ledger::request_row;
-use super::{SCHEMA_VERSION, time};
+use super::{SCHEMA_VERSION, rotating, time};
 
 /// How many questions are answered at once.
 const READERS: usize = 4;
@@ -297,6 +299,28 @@ ORDER BY e.sequence"
 
     fn rows(&self, to: mpsc::Sender<Vec<TableRow>>) -> Answer<'_, u64> {
         self.ask(move |connection| super::rows::send(connection, to))
+    }
+
+    fn rotations(&self, limit: u32) -> Answer<'_, Vec<RotationRow>> {
+        self.ask(move |connection| rotating::rotations(connection, limit))
+    }
+
+    fn log_keys(&self) -> Answer<'_, Vec<KeyRow>> {
+        self.ask(super::key_rows)
+    }
+
+    fn wrapped_otherwise<'a>(
+        &'a self,
+        than: KeyId,
+        after: &'a StreamId,
+        limit: u32,
+    ) -> Answer<'a, Vec<(StreamId, Vec<u8>)>> {
+        let after = after.clone();
+        self.ask(move |connection| rotating::wrapped_otherwise(connection, than, &after, limit))
+    }
+
+    fn count_wrapped_otherwise(&self, than: KeyId) -> Answer<'_, u64> {
+        self.ask(move |connection| rotating::count_wrapped_otherwise(connection, than))
     }
 
     fn stock(&self) -> Stock {

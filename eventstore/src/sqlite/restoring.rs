@@ -108,6 +108,12 @@ fn begin(connection: &Connection, origin: &Origin) -> rusqlite::Result<()> {
             params![name, wrapped],
         )?;
     }
+    connection.execute(
+        "INSERT INTO master_keys (number, key_id, begun_at, begun_by, finished_at)
+         SELECT 1, ?1, now, '', now
+         FROM (SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now)",
+        [origin.master_key.as_bytes()],
+    )?;
     if let Some(archive) = &origin.archive {
         connection.execute(
             "INSERT INTO log_archive (single, checkpoint, verifier_key) VALUES (1, ?1, ?2)",

@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use rollbook_eventstore::{Clock, Log, MasterKey, postgres, sqlite};
+use rollbook_eventstore::{Clock, Log, MasterKey, MasterKeys, postgres, sqlite};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
@@ -76,7 +76,7 @@ impl House {
 
     pub async fn open_with(
         &self,
-        master: MasterKey,
+        master: impl Into<MasterKeys>,
     ) -> Result<Log, rollbook_eventstore::OpenError> {
         match &self.place {
             Place::Sqlite(folder) => sqlite::open(folder.path(), master, self.clock.clone()).await,
@@ -100,6 +100,23 @@ impl House {
 
     /// A number out of the tables.
     pub async fn number(&self, sql: &str) -> i64 {
+        match &self.place {
+            Place::Sqlite(folder) => rusqlite::Connection::open(folder.path().join(sqlite::FILE))
+                .unwrap()
+                .query_row(sql, [], |row| row.get(0))
+                .unwrap(),
+            Place::Postgres { owner, .. } => {
+                let mut connection = PgConnection::connect(owner).await.unwrap();
+                sqlx::query_scalar(sql)
+                    .fetch_one(&mut connection)
+                    .await
+                    .unwrap()
+            }
+        }
+    }
+
+    /// A text out of the tables.
+    pub async fn text(&self, sql: &str) -> String {
         match &self.place {
             Place::Sqlite(folder) => rusqlite::Connection::open(folder.path().join(sqlite::FILE))
                 .unwrap()

@@ -21,5 +21,6 @@ mod proofs;
 mod proxy;
 mod reading;
 mod requests;
+mod rotation;
 mod safety;
 mod snapshots;

@@ -28,7 +28,10 @@ async fn r58_events_are_never_changed_or_removed(house: &House) {
             "TRUNCATE events",
             "ALTER TABLE events DISABLE TRIGGER ALL",
             "DROP TABLE events",
-            "UPDATE log_keys SET wrapped = ''",
+            "UPDATE log_keys SET name = 'x'",
+            "DELETE FROM log_keys",
+            "UPDATE master_keys SET key_id = ''",
+            "DELETE FROM master_keys",
             "DELETE FROM stream_keys",
             "DELETE FROM log_head",
         ] {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use clap::Parser as _;
-use rollbook_eventstore::Clock;
+use rollbook_eventstore::{Clock, MasterKey};
 use rollbook_proto::v1::{
     AccountSettings, CreateAccountRequest, InviteUsersRequest, NewUser, PasswordAuthority,
     RequestPasswordResetRequest, invite_result::Outcome, request_password_reset_request::Key,
@@ -35,6 +35,7 @@ impl Office {
             data_dir: directory.path().to_owned(),
             store: Store::Embedded,
             master_key: None,
+            next_master_key: Some(MasterKey::generate()),
             token_keys: Vec::new(),
             tls: None,
             allow_plaintext: false,
@@ -501,13 +502,14 @@ async fn invitations_involvements_and_the_log_are_worked_with_from_the_command_l
             "auditor",
             "history list --backwards --limit 3
              history list --type UserCreated --json
-             history replay --from-position 2 --limit 5
+             history list --limit 3 --open --json
+             history replay --from-position 2 --limit 5 --open
              history replay --stream account-acme --from 2020-01-01T00:00:00Z --json",
         )
         .await;
     office.asks_what_was().await;
     office
-        .all("operator", "operations projections\noperations projections --json\noperations rebuild users --compare\noperations rebuild audit --json\noperations rebuild mails --validate-only\noperations log --json\noperations dead-letters\noperations dead-letters --json")
+        .all("operator", "operations projections\noperations projections --json\noperations rebuild users --compare\noperations rebuild audit --json\noperations rebuild mails --validate-only\noperations log --json\nkeys rotate\nkeys rotate --json\noperations log\noperations dead-letters\noperations dead-letters --json")
         .await;
     let retry = "operations retry-dead-letter 0190a1b2-0000-7000-8000-000000000001";
     let retried = office.types("operator", retry).await.unwrap_err();

@@ -138,6 +138,9 @@ struct List {
     /// How many at most; 0: all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u64,
+    /// Ask for what opens personal values, for those who may see them; --json shows it
+    #[arg(long)]
+    open: bool,
 }
 
 impl List {
@@ -150,6 +153,7 @@ impl List {
                 direction,
                 page_size,
                 page_token,
+                open: self.open,
             };
             let page = client
                 .history(false)
@@ -187,6 +191,9 @@ struct Replay {
     /// How many at most; 0: all
     #[arg(long, value_name = "N", default_value_t = 0)]
     limit: u64,
+    /// Ask for what opens personal values, for those who may see them; --json shows it
+    #[arg(long)]
+    open: bool,
 }
 
 impl Replay {
@@ -197,6 +204,7 @@ impl Replay {
             from_position: self.from_position,
             follow: self.follow,
             limit: self.limit,
+            open: self.open,
         };
         let mut stream = client
             .history(self.follow)

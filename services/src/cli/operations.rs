@@ -5,8 +5,8 @@ mod rebuild;
 use clap::{Args, Subcommand};
 use rollbook_proto::v1::{
     DeadLetter, GetLogStatusRequest, GetLogStatusResponse, ListDeadLettersRequest,
-    ListDeadLettersResponse, ListProjectionsRequest, ListProjectionsResponse, ProjectionState,
-    RetryDeadLetterRequest,
+    ListDeadLettersResponse, ListProjectionsRequest, ListProjectionsResponse, MasterKeyStatus,
+    ProjectionState, RetryDeadLetterRequest,
 };
 
 use super::{
@@ -188,5 +188,22 @@ fn log(answer: &GetLogStatusResponse) -> String {
         ("last recorded", time(answer.last_recorded_at.as_ref())),
         ("service", answer.service_version.clone()),
         ("archive", archive.to_owned()),
+        ("master key", master_key(answer.master_key.as_ref())),
     ])
+}
+
+fn master_key(status: Option<&MasterKeyStatus>) -> String {
+    let Some(status) = status else {
+        return String::new();
+    };
+    let id = &status.key_id;
+    let since = time(status.begun_at.as_ref());
+    match (status.former_key_id.as_str(), status.begun_by.as_str()) {
+        ("", "") => id.clone(),
+        ("", by) => {
+            let done = time(status.finished_at.as_ref());
+            format!("{id}, rotated to by {by} from {since} to {done}")
+        }
+        (former, by) => format!("{id}, being rotated to from {former} since {since} by {by}"),
+    }
 }

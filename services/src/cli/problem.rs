@@ -235,6 +235,9 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::LogArchived => {
             Some("make the log of a backup, with `rollbook restore`, to go on with it")
         }
+        R::NextMasterKeyMissing | R::NextMasterKeyUnknownElsewhere | R::KeyRotationUnderWay => {
+            Some("see `rollbook operations log`, and docs/operations.md on rotating")
+        }
         R::DeadlinePassed => Some("give it longer with --timeout"),
         R::MethodUnknown => Some("the service is older than this client"),
         R::AccountNotFound => Some("`rollbook account list` shows the accounts (for operators)"),

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use rollbook_aggregates::domain::Claim;
 use rollbook_eventstore::{
-    Clock, MasterKey, StreamId,
+    Clock, MasterKey, MasterKeys, StreamId,
     backup::{BackupRow, Restoration, RestoreError, RestoreFrom, RestoreInto, Restored},
 };
 use uuid::Uuid;
@@ -95,7 +95,12 @@ pub async fn run(flags: RestoreFlags) -> Result<(), Problem> {
             source,
         })?;
     }
-    let begun = Restoration::begin(&into, log_id, from, master.clone()).await;
+    // Of a backup that was made while the master key was rotated.
+    let next = settings.next_master_key()?;
+    let next = next.map(|text| MasterKey::from_base64(&text)).transpose();
+    let next = next.map_err(|source| Problem::failed("read the next master key", source))?;
+    let masters = MasterKeys::from(&master).with_next(next);
+    let begun = Restoration::begin(&into, log_id, from, masters).await;
     let mut restoration = begun.map_err(not_made)?;
     let came = &source.manifest.verifier_key;
     if source.beside.is_some() && restoration.checkpoint_key(log_id).as_deref() != Some(came) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use rollbook_eventstore::{Clock, MasterKey, postgres};
+use rollbook_eventstore::{Clock, MasterKey, MasterKeys, postgres};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{logs, output::print, problem::Problem};
@@ -146,7 +146,8 @@ pub fn options(settings: &Settings) -> Result<Options, Problem> {
         listen: settings.listen,
         data_dir: settings.data_dir.clone(),
         store,
-        master_key: master_key(settings)?,
+        master_key: master_key(settings.master_key()?)?,
+        next_master_key: master_key(settings.next_master_key()?)?,
         token_keys: settings.token_keys()?,
         tls,
         allow_plaintext: settings.allow_plaintext,
@@ -157,8 +158,7 @@ pub fn options(settings: &Settings) -> Result<Options, Problem> {
     })
 }
 
-fn master_key(settings: &Settings) -> Result<Option<MasterKey>, Problem> {
-    let text = settings.master_key()?;
+fn master_key(text: Option<String>) -> Result<Option<MasterKey>, Problem> {
     text.map(|text| MasterKey::from_base64(&text))
         .transpose()
         .map_err(|source| Problem::failed("read the master key", source))
@@ -183,11 +183,13 @@ pub async fn migrate(flags: MigrateFlags) -> Result<(), Problem> {
             "name the database with --database-url; an embedded log needs no migration".to_owned(),
         )
     })?;
-    let key = master_key(&settings)?.ok_or_else(|| {
-        let missing = "name the master key with --master-key-file; `rollbook key new` makes one";
+    let key = master_key(settings.master_key()?)?.ok_or_else(|| {
+        let missing = "name the master key with --master-key-file; `rollbook keys new` makes one";
         Problem::Usage(missing.to_owned())
     })?;
-    postgres::migrate(&url, flags.application_role.as_deref(), &key)
+    let next = master_key(settings.next_master_key()?)?;
+    let keys = MasterKeys::from(key).with_next(next);
+    postgres::migrate(&url, flags.application_role.as_deref(), keys)
         .await
         .map_err(|source| Problem::failed("migrate the database", source))?;
     print("the database is up to date")

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use clap::Args;
 use rollbook_eventstore::Clock;
 
-use super::{key::TOKEN_KEY, output::print, problem::Problem, term::term};
+use super::{keys::TOKEN_KEY, output::print, problem::Problem, term::term};
 use crate::{
     caller::{Claims, Minter, Role, numeric_date},
     config::{Settings, StoreFlags},

@@ -76,6 +76,7 @@ fn options(listen: SocketAddr, data_dir: PathBuf) -> Options {
         data_dir,
         store: Store::Embedded,
         master_key: None,
+        next_master_key: None,
         token_keys: Vec::new(),
         tls: None,
         allow_plaintext: false,

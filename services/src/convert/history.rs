@@ -2,7 +2,7 @@
 
 mod stored;
 
-pub use stored::{read_stored_event, stored_event};
+pub use stored::{opening, read_stored_event, stored_event};
 
 use rollbook_aggregates::signin;
 use rollbook_aggregates::values::{AccountId, UserId};
@@ -157,6 +157,7 @@ pub fn event(event: RecordedEvent, disclose: Disclose) -> pb::Event {
         reason,
         reason_disclosure: reason_disclosure.into(),
         payload: payload.to_string(),
+        openings: Vec::new(),
     }
 }
 

@@ -1,13 +1,14 @@
 //! `HistoryService`.
 
 mod as_of;
+mod openings;
 mod proofs;
 mod trails;
 
 use futures::{Stream, StreamExt as _};
 use prost::Message as _;
 use rollbook_aggregates::values::AccountId;
-use rollbook_eventstore::{Direction, Filter, Follow, ReadQuery, RecordedEvent, StoreError};
+use rollbook_eventstore::{Direction, Filter, Follow, Log, ReadQuery, RecordedEvent, StoreError};
 use rollbook_projections::{FindEvents, ReadError, Trail};
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::history_service_server::HistoryService;
@@ -39,6 +40,7 @@ impl Directory {
             direction: way,
             page_size: _,
             page_token: _,
+            open,
         } = message;
         let mut fields = Fields::default();
         let filter = event_filter(&mut fields, filter, call.caller.account.as_ref());
@@ -57,8 +59,12 @@ impl Directory {
         events.truncate(limit as usize);
         let next = events.last().filter(|_| more).map(|last| last.position);
         let disclose = disclosure(&call);
+        let mut events: Vec<_> = events.into_iter().map(|e| event(e, disclose)).collect();
+        if open && disclose == Disclose::Shown {
+            openings::add(self.log(), &query, &mut events).await?;
+        }
         Ok(pb::ListEventsResponse {
-            events: events.into_iter().map(|e| event(e, disclose)).collect(),
+            events,
             next_page_token: self.pages().write(&bound, next.as_ref()),
         })
     }
@@ -104,6 +110,7 @@ impl Directory {
             from_position,
             follow,
             limit,
+            open,
         } = request.into_inner();
         let mut fields = Fields::default();
         let filter = event_filter(&mut fields, filter, call.caller.account.as_ref());
@@ -125,9 +132,13 @@ impl Directory {
             },
             filter,
         };
+        let disclose = disclosure(&call);
+        let opened =
+            (open && disclose == Disclose::Shown).then(|| (self.log().clone(), query.clone()));
         let events = self.log().replay(query, follow);
         let messages = Messages {
-            disclose: disclosure(&call),
+            disclose,
+            opened,
             position: from_position,
             left: if limit == 0 { u64::MAX } else { limit },
             broken: None,
@@ -141,6 +152,8 @@ type Replay = Answers<pb::ReplayEventsResponse>;
 /// Turns a replay into messages.
 struct Messages {
     disclose: Disclose,
+    /// Where what opens the events' values is read, where it is wanted.
+    opened: Option<(Log, ReadQuery)>,
     position: u64,
     left: u64,
     broken: Option<StoreError>,
@@ -155,7 +168,10 @@ impl Messages {
     ) -> Outcome<()> {
         let mut chunks = Box::pin(events.ready_chunks(EVENTS_IN_A_MESSAGE));
         while let Some(chunk) = chunks.next().await {
-            let message = self.message(chunk);
+            let mut message = self.message(chunk);
+            if let Some((log, query)) = &self.opened {
+                openings::add(log, query, &mut message.events).await?;
+            }
             if let Err(Gone) = send(&sender, message).await {
                 return Ok(());
             }

@@ -1,6 +1,7 @@
 //! `OperationsService`.
 
 mod backup;
+mod keys;
 mod projections;
 
 pub(crate) use projections::sealed_as;
@@ -82,6 +83,7 @@ impl OperationsService for Directory {
     type RebuildProjectionStream = Answers<pb::RebuildProjectionResponse>;
     type CopyProjectionStream = Answers<pb::CopyProjectionResponse>;
     type CreateBackupStream = Answers<pb::CreateBackupResponse>;
+    type RotateMasterKeyStream = Answers<pb::RotateMasterKeyResponse>;
 
     async fn list_projections(
         &self,
@@ -126,6 +128,7 @@ impl OperationsService for Directory {
             last_recorded_at: status.last_recorded_at.map(wire_time),
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
             archive: self.log().archive().is_some(),
+            master_key: self.master_key_status().await?,
         }))
     }
 
@@ -134,6 +137,13 @@ impl OperationsService for Directory {
         request: Request<pb::CreateBackupRequest>,
     ) -> Result<Response<Self::CreateBackupStream>, Status> {
         Ok(Response::new(self.back_up(request).await?))
+    }
+
+    async fn rotate_master_key(
+        &self,
+        request: Request<pb::RotateMasterKeyRequest>,
+    ) -> Result<Response<Self::RotateMasterKeyStream>, Status> {
+        Ok(Response::new(self.rotate_keys(request).await?))
     }
 
     async fn list_dead_letters(

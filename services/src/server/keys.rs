@@ -105,6 +105,7 @@ mod tests {
             data_dir: data_dir.to_owned(),
             store: Store::Embedded,
             master_key: None,
+            next_master_key: None,
             token_keys: Vec::new(),
             tls: None,
             allow_plaintext: false,

@@ -12,6 +12,9 @@ use crate::failure::Outcome;
 /// How long the tree is left alone once it has grown: under load, many commits are one step of it.
 const REST: Duration = Duration::from_millis(100);
 
+/// How long it goes without a look at what is stored, which may have been set back to an earlier moment.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Keeps the tree.
 pub(super) struct Proof {
     log: Log,
@@ -29,8 +32,8 @@ impl Task for Proof {
         let mut keeper = TreeKeeper::new(self.log.clone());
         while !over.is_cancelled() {
             let size = keeper.catch_up().await?;
-            let further = over.run_until_cancelled(moved.wait_for(|head| *head > size));
-            if let Some(Err(_)) = further.await {
+            let further = tokio::time::timeout(LOOK, moved.wait_for(|head| *head > size));
+            if let Some(Ok(Err(_))) = over.run_until_cancelled(further).await {
                 return Err(StoreError::Closed.into());
             }
             let _ = over.run_until_cancelled(tokio::time::sleep(REST)).await;

@@ -1,7 +1,9 @@
 //! Erasure: when a person or an invitation goes, what was personal is nowhere any more, and the log still replays.
 
+use std::fmt::Write as _;
+
 use rollbook_tests::directory::Views;
-use rollbook_tests::files::{files_below, files_with, tables_with};
+use rollbook_tests::files::{files_below, files_with, rows_of_views, sqlite_files, tables_with};
 use rollbook_tests::people::{link, repeatable};
 use rollbook_tests::{
     Answer as _, Directory, Home, Identity, Role, Tenant, ask, pb, program, stories,
@@ -246,7 +248,11 @@ fn readable(export: &str) -> String {
 /// Neither the person nor its key is in any file, table or export, in whatever form.
 async fn no_form_is_left(directory: &Directory, before: &str, after: &str, key: &[u8]) {
     let personal = personal_texts();
-    let wanted = personal.iter().map(String::as_bytes).chain([key]);
+    // The bytes of the key itself as well, without the id of the master key before them.
+    let wanted = personal
+        .iter()
+        .map(String::as_bytes)
+        .chain([key, &key[8..]]);
     let forms: Vec<_> = wanted
         .flat_map(forms)
         .filter(|form| form.len() >= 6)
@@ -279,13 +285,94 @@ async fn no_form_is_left(directory: &Directory, before: &str, after: &str, key: 
     }
 }
 
+/// What history tells of a user: its trail, and what it was after each event and how that differs from the beginning.
+async fn history_of(acme: &Tenant, user_id: &str) -> String {
+    let trail = ask!(
+        acme,
+        GetUserTrailRequest {
+            user_id,
+            page_size: 1000_u32
+        }
+    );
+    let trail = acme.auditor.history().get_user_trail(trail).await.answer();
+    let mut told = format!("{trail:?}");
+    let moment = |position| pb::Moment {
+        at: Some(pb::moment::At::Position(position)),
+    };
+    for entry in &trail.entries {
+        let then = || moment(entry.position);
+        let as_of = ask!(
+            acme,
+            GetUserAsOfRequest {
+                user_id,
+                as_of: then()
+            }
+        );
+        let was = acme.auditor.history().get_user_as_of(as_of).await;
+        let listed = ask!(acme, ListUsersAsOfRequest { as_of: then() });
+        let listed = acme.auditor.history().list_users_as_of(listed).await;
+        let differs = ask!(
+            acme,
+            DiffUserRequest {
+                user_id,
+                from: moment(trail.entries[0].position - 1),
+                to: then()
+            }
+        );
+        let differs = acme.auditor.history().diff_user(differs).await;
+        write!(told, "{was:?} {listed:?} {differs:?}").unwrap();
+    }
+    told
+}
+
+/// Every term that a search index of the views has, and every text of their tables, as trigrams.
+fn trigrams_of_views(directory: &Directory) -> std::collections::BTreeSet<String> {
+    let views = directory.process().data_dir().join("views");
+    let mut found = std::collections::BTreeSet::new();
+    for path in sqlite_files(&views) {
+        let file = rusqlite::Connection::open(path).unwrap();
+        let texts = |query: &str| -> Vec<String> {
+            let mut statement = file.prepare(query).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        let indexes = "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%fts5%'";
+        for index in texts(indexes) {
+            file.execute_batch(&format!(
+                "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab('main', '{index}', 'row')"
+            ))
+            .unwrap();
+            found.extend(texts("SELECT term FROM temp.vocabulary"));
+            file.execute_batch("DROP TABLE temp.vocabulary").unwrap();
+        }
+    }
+    for rows in rows_of_views(directory.process().data_dir()).values() {
+        found.extend(rows.iter().flat_map(|row| trigrams(row)));
+    }
+    found
+}
+
 async fn erased(home: Home) {
     let directory = Directory::start(home).await;
     let acme = Tenant::create(&directory, "acme").await;
     uninvited(&acme).await;
     let folder = tempfile::tempdir().unwrap();
     let before = exported(&directory, folder.path(), "before").await;
+    let shared = trigrams_of_views(&directory);
     let (user_id, create) = lived(&acme).await;
+    acme.signatures().await;
+    let own: Vec<String> = trigrams_of_views(&directory)
+        .into_iter()
+        .filter(|trigram| !shared.contains(trigram))
+        .filter(|trigram| {
+            personal_texts()
+                .iter()
+                .any(|text| text.to_lowercase().contains(trigram))
+        })
+        .collect();
+    assert!(own.len() > 20, "{own:?}");
+    let known = history_of(&acme, &user_id).await;
+    assert!(known.contains("Qzxfirst") && known.contains("Qzxmarried"));
     let key = wrapped_key(&directory, &user_id).await.unwrap();
     acme.admin
         .users()
@@ -339,6 +426,17 @@ async fn erased(home: Home) {
     let data_dir = directory.process().data_dir().to_owned();
     nothing_is_left(&directory, &[&data_dir]).await;
     assert_eq!(wrapped_key(&directory, &user_id).await, None);
+    let acme = acme.at(directory.process());
+    let known = history_of(&acme, &user_id).await;
+    for personal in personal_texts() {
+        assert!(!known.contains(&personal), "{personal} is in the history");
+    }
+    let left = trigrams_of_views(&directory);
+    let left: Vec<_> = own
+        .iter()
+        .filter(|trigram| left.contains(*trigram))
+        .collect();
+    assert!(left.is_empty(), "the views hold {left:?}");
     let after = exported(&directory, folder.path(), "after").await;
     no_form_is_left(&directory, &before, &after, &key).await;
     let directory = directory.restarted(Views::Lost).await;

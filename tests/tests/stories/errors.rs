@@ -31,6 +31,7 @@ const EMPTY_IS_LEGAL: [&str; 9] = [
     "ListEvents",
     "ListProjections",
     "GetLogStatus",
+    "RotateMasterKey",
     "ReplayEvents",
 ];
 

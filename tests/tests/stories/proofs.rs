@@ -2,20 +2,27 @@
 
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
 use rollbook_eventstore::StreamId;
 use rollbook_eventstore::proof::{
     Checkpoint, CheckpointKey, Hash, Leaf, Opening, TreeHead, consistent, included,
 };
+use rollbook_tests::database::Database;
 use rollbook_tests::people::{person, repeatable};
+use rollbook_tests::program::{Installation, Program};
 use rollbook_tests::{
     Answer as _, Caller, Code, Directory, Home, Identity, Role, Tenant, ask, pb, program, stories,
 };
+use sqlx::Connection as _;
+
+use crate::crashes::tenant;
 
 stories! {
     r63_a_checkpoint_has_everything_that_was_acknowledged_and_proves_it,
     r63_an_auditor_of_one_account_proves_that_nothing_of_it_was_left_out,
     r63_what_an_auditor_was_shown_is_proven_and_erasure_breaks_nothing,
+    r63_what_a_replay_shows_is_held_against_the_leaf,
     r63_what_cannot_be_proved_is_refused_with_a_reason,
     r63_the_log_is_verified_and_exported_from_the_command_line,
     r63_a_program_of_others_checks_an_export,
@@ -36,7 +43,7 @@ pub async fn checkpoint(auditor: &Caller, account_id: &str) -> Checkpoint {
     checkpoint
 }
 
-async fn export(auditor: &Caller, request: pb::ExportEventsRequest) -> Vec<pb::StoredEvent> {
+pub async fn export(auditor: &Caller, request: pb::ExportEventsRequest) -> Vec<pb::StoredEvent> {
     let mut stream = auditor.history().export_events(request).await.answer();
     let mut events = Vec::new();
     while let Some(piece) = stream.message().await.unwrap() {
@@ -46,7 +53,7 @@ async fn export(auditor: &Caller, request: pb::ExportEventsRequest) -> Vec<pb::S
 }
 
 /// The leaf as whoever reads the specification makes it.
-fn leaf(event: &pb::StoredEvent) -> Hash {
+pub fn leaf(event: &pb::StoredEvent) -> Hash {
     let stream: StreamId = event.stream.parse().unwrap();
     let time = event.recorded_at.unwrap();
     let nanos = u32::try_from(time.nanos).unwrap();
@@ -281,6 +288,145 @@ async fn r63_what_an_auditor_was_shown_is_proven_and_erasure_breaks_nothing(dire
     );
     let proof = hashes(&erased.inclusion_proof);
     assert!(included(&proof, &after, erased.position, &leaf(&erased)));
+}
+
+async fn replayed(auditor: &Caller, request: pb::ReplayEventsRequest) -> Vec<pb::Event> {
+    let mut pieces = auditor.history().replay_events(request).await.answer();
+    let mut events = Vec::new();
+    while let Some(piece) = pieces.message().await.unwrap() {
+        events.extend(piece.events);
+    }
+    events
+}
+
+/// Checks what a replay showed against the leaf; answers the values that were opened.
+fn held_against_the_leaf(
+    head: &TreeHead,
+    stored: &pb::StoredEvent,
+    event: &pb::Event,
+) -> Vec<String> {
+    let proof = hashes(&stored.inclusion_proof);
+    assert!(included(&proof, head, event.position, &leaf(stored)));
+    let payload: serde_json::Value = serde_json::from_str(&stored.payload).unwrap();
+    let metadata: serde_json::Value = serde_json::from_str(&stored.metadata).unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&event.payload).unwrap();
+    let mut opened = Vec::new();
+    for opening in &event.openings {
+        let opens = Opening {
+            place: opening.place.clone(),
+            salt: opening.salt.clone(),
+            value: opening.value.clone(),
+        };
+        let value: serde_json::Value = serde_json::from_str(&opening.value).unwrap();
+        let (committed, said) = match opening.place.as_str() {
+            "reason" => (
+                &metadata["$reason_commitment"],
+                serde_json::json!(event.reason),
+            ),
+            place => (
+                &payload.pointer(place).unwrap()["$commitment"],
+                shown.pointer(place).unwrap()["$personal"].clone(),
+            ),
+        };
+        assert_eq!(committed, &opens.commitment());
+        assert_eq!(said, value);
+        opened.push(opening.value.clone());
+    }
+    assert_eq!(
+        event.openings.len(),
+        stored.payload.matches("$commitment").count()
+            + stored.metadata.matches("$reason_commitment").count()
+    );
+    opened
+}
+
+async fn r63_what_a_replay_shows_is_held_against_the_leaf(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let anna = acme.user("ANNA").await;
+    let bert = acme.user("BERT").await;
+    let request = pb::LockUserRequest {
+        command: Some(pb::CommandOptions {
+            reason: "lost her badge".to_owned(),
+            ..repeatable()
+        }),
+        ..ask!(
+            acme,
+            LockUserRequest {
+                user_id: &anna.user_id
+            }
+        )
+    };
+    acme.admin.users().lock_user(request).await.answer();
+    let request = ask!(
+        acme,
+        DeleteUserRequest {
+            user_id: &bert.user_id
+        }
+    );
+    acme.admin.users().delete_user(request).await.answer();
+    let auditor = directory.auditor();
+    let head = checkpoint(&auditor, "").await.head;
+    let all = pb::ReplayEventsRequest {
+        open: true,
+        ..Default::default()
+    };
+    let events = replayed(&auditor, all.clone()).await;
+    let proven = pb::ExportEventsRequest {
+        prove: true,
+        ..Default::default()
+    };
+    let leaves = export(&auditor, proven).await;
+    let plain = replayed(&auditor, pb::ReplayEventsRequest::default()).await;
+    assert!(plain.iter().all(|event| event.openings.is_empty()));
+    let mut values = Vec::new();
+    for event in &events {
+        if event.stream == format!("user-{}", bert.user_id) {
+            assert_eq!(event.openings, []);
+            continue;
+        }
+        let stored = &leaves[usize::try_from(event.position).unwrap() - 1];
+        values.extend(held_against_the_leaf(&head, stored, event));
+    }
+    for value in ["ANNA", "lost her badge"] {
+        assert!(
+            values.contains(&format!("\"{value}\"")),
+            "{value} in {values:?}"
+        );
+    }
+    assert!(!values.contains(&"\"BERT\"".to_owned()));
+    let backwards = pb::ReplayEventsRequest {
+        direction: pb::Direction::Backwards.into(),
+        ..all.clone()
+    };
+    let mut turned = replayed(&auditor, backwards).await;
+    turned.reverse();
+    assert_eq!(turned, events);
+    let filter = Some(pb::EventFilter {
+        account_id: "acme".to_owned(),
+        user_id: anna.user_id.clone(),
+        ..Default::default()
+    });
+    let of_anna: Vec<_> = events
+        .iter()
+        .filter(|event| event.stream == format!("user-{}", anna.user_id))
+        .cloned()
+        .collect();
+    let mut token = String::new();
+    for expected in &of_anna {
+        let page = pb::ListEventsRequest {
+            filter: filter.clone(),
+            page_size: 1,
+            page_token: token,
+            open: true,
+            ..Default::default()
+        };
+        let page = auditor.history().list_events(page).await.answer();
+        assert_eq!(page.events, std::slice::from_ref(expected));
+        token = page.next_page_token;
+    }
+    let blind = directory.caller(Identity::new(Role::Auditor, "auditor", None));
+    let withheld = replayed(&blind, all).await;
+    assert!(withheld.iter().all(|event| event.openings.is_empty()));
 }
 
 async fn r63_what_cannot_be_proved_is_refused_with_a_reason(directory: &Directory) {
@@ -569,4 +715,91 @@ async fn r63_an_auditor_of_one_account_checks_an_export_of_it(directory: &Direct
         verified.contains("8 events are what they were"),
         "{verified}"
     );
+}
+
+/// A process that answers for a log on PostgreSQL, and its auditor.
+async fn reaches(installation: &Installation, program: &Program, at_least: u64) {
+    let auditor = installation.auditor(program);
+    let request = pb::GetCheckpointRequest {
+        at_least_size: at_least,
+        ..Default::default()
+    };
+    let reached = async {
+        loop {
+            match auditor
+                .history()
+                .get_checkpoint(request.clone())
+                .await
+                .outcome()
+            {
+                Ok(answer) => return answer,
+                Err(refusal) => refusal.is(Code::Unavailable, "TREE_LAGGING"),
+            };
+        }
+    };
+    let reached = tokio::time::timeout(Duration::from_mins(1), reached).await;
+    assert!(reached.expect("nobody keeps the tree").tree_size >= at_least);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r63_another_process_keeps_the_tree_when_its_keeper_dies_and_a_tree_that_lags_is_told() {
+    let installation = Installation::new(Some(Database::create().await));
+    installation.migrate().await;
+    let dirs = tempfile::tempdir().unwrap();
+    let one = installation.serve().await;
+    let acme = tenant(&installation, &one).await;
+    let two = installation.serve_in(&dirs.path().join("two"), &[]).await;
+    acme.user("ONE").await;
+    reaches(&installation, &two, head(&acme.operator).await).await;
+    // One of these two kept the tree when it was killed, whichever it was.
+    one.kill().await;
+    let acme = acme.through(&two);
+    reaches(&installation, &two, head(&acme.operator).await).await;
+    let three = installation.serve_in(&dirs.path().join("three"), &[]).await;
+    two.kill().await;
+    let acme = acme.through(&three);
+    acme.user("TWO").await;
+    reaches(&installation, &three, head(&acme.operator).await).await;
+    three.kill().await;
+
+    // The place of the keeper is taken by somebody who does not keep it.
+    let database = installation.database().unwrap();
+    let mut session = database.connect().await;
+    let log_id: uuid::Uuid = sqlx::query_scalar("SELECT log_id FROM log_head")
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+    sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))")
+        .bind(format!("rollbook {log_id} proof"))
+        .execute(&mut session)
+        .await
+        .unwrap();
+    let four = installation.serve_in(&dirs.path().join("four"), &[]).await;
+    let acme = acme.through(&four);
+    acme.user("THREE").await;
+    let auditor = installation.auditor(&four);
+    let lags = loop {
+        let mut request = tonic::Request::new(pb::GetCheckpointRequest::default());
+        request.set_timeout(Duration::from_secs(1));
+        let lags = auditor.history().get_checkpoint(request).await;
+        // A client that is too busy to hear why in time is told nothing.
+        if lags
+            .as_ref()
+            .is_err_and(|status| status.code() == Code::Unavailable)
+        {
+            break lags;
+        }
+        assert!(lags.is_err());
+    };
+    lags.refusal().is(Code::Unavailable, "TREE_LAGGING");
+    session.close().await.unwrap();
+    reaches(&installation, &four, head(&acme.operator).await).await;
+    four.stop().await;
+    installation.into_database().unwrap().remove().await;
+}
+
+async fn head(operator: &Caller) -> u64 {
+    let request = pb::GetLogStatusRequest {};
+    let status = operator.operations().get_log_status(request).await;
+    status.answer().head_position
 }

@@ -255,6 +255,7 @@ async fn start(
         data_dir: data_dir.to_owned(),
         store: Store::Embedded,
         master_key: None,
+        next_master_key: None,
         token_keys: Vec::new(),
         tls,
         allow_plaintext,

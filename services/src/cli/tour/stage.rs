@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     caller::{PERSONAL_DATA, Role},
-    cli::{client::Client, key::TOKEN_KEY, output::print, problem::Problem, token::Caller},
+    cli::{client::Client, keys::TOKEN_KEY, output::print, problem::Problem, token::Caller},
 };
 
 /// The account that the tour makes.

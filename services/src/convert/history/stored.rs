@@ -24,15 +24,19 @@ pub fn stored_event(event: ProvableEvent, proof: Vec<Hash>) -> pb::StoredEvent {
         payload: event.payload,
         metadata: event.metadata,
         leaf_hash: event.leaf.map(Vec::from).unwrap_or_default(),
-        openings: openings
-            .map(|opening| pb::Opening {
-                place: opening.place,
-                salt: opening.salt,
-                value: opening.value,
-            })
-            .collect(),
+        openings: openings.map(opening).collect(),
         inclusion_proof: proof.into_iter().map(Vec::from).collect(),
         fault: event.fault.unwrap_or_default(),
+    }
+}
+
+/// What opens a value, as the contract has it.
+#[must_use]
+pub fn opening(opening: Opening) -> pb::Opening {
+    pb::Opening {
+        place: opening.place,
+        salt: opening.salt,
+        value: opening.value,
     }
 }
 

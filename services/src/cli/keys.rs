@@ -1,4 +1,6 @@
-//! `rollbook key`: makes the master key, and the pair of keys that tokens are signed and checked with.
+//! `rollbook keys`: makes the master key, has another take its place, and makes the pair that tokens are signed and checked with.
+
+mod rotate;
 
 use std::{
     fs::{self, OpenOptions},
@@ -10,22 +12,26 @@ use std::{
 use clap::{Args, Subcommand};
 use rollbook_eventstore::MasterKey;
 
-use super::{output::print, problem::Problem};
+use super::{
+    client::{Client, ClientFlags},
+    output::print,
+    problem::Problem,
+};
 use crate::caller::{self, Minter};
 
-/// The private key that tokens are signed with, in a data directory and where `key token` puts it.
+/// The private key that tokens are signed with, in a data directory and where `keys token` puts it.
 pub const TOKEN_KEY: &str = "token-key.pem";
 const TOKEN_PUBLIC_KEY: &str = "token-key.pub.pem";
 
-/// Makes keys.
+/// The keys of a service.
 #[derive(Args, Debug)]
-pub struct KeyArgs {
+pub struct KeysArgs {
     #[command(subcommand)]
-    command: KeyCommand,
+    command: KeysCommand,
 }
 
 #[derive(Subcommand, Debug)]
-enum KeyCommand {
+enum KeysCommand {
     /// Make a master key, which all personal data is sealed under: keep a copy where backups cannot reach it
     New {
         /// The file to write; it must not be there yet
@@ -37,18 +43,24 @@ enum KeyCommand {
         #[arg(long, value_name = "DIR")]
         out_dir: PathBuf,
     },
+    /// Wrap everything under the next master key while the service serves; the former one can be destroyed then
+    Rotate {
+        #[command(flatten)]
+        client: ClientFlags,
+    },
 }
 
 /// Runs a command about keys.
-pub fn run(args: KeyArgs) -> Result<(), Problem> {
+pub async fn run(args: KeysArgs) -> Result<(), Problem> {
     match args.command {
-        KeyCommand::New { file } => {
+        KeysCommand::New { file } => {
             let key = MasterKey::generate();
             key.write_new(&file)
                 .map_err(|source| Problem::failed("make the master key", source))?;
             print(&format!("wrote {}", file.display()))
         }
-        KeyCommand::Token { out_dir } => token_keys(&out_dir),
+        KeysCommand::Token { out_dir } => token_keys(&out_dir),
+        KeysCommand::Rotate { client } => rotate::run(&Client::connect(client).await?).await,
     }
 }
 
