@@ -202,7 +202,7 @@ impl Log {
                     into.take(row).map_err(StoreError::unavailable)?;
                 }
             }
-            Ok(into)
+            Ok::<T, StoreError>(into)
         });
         let position = self.home().rows(to).await;
         let taken = taking.await.map_err(StoreError::unavailable)?;

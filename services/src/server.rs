@@ -239,7 +239,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     if options.tls.is_none() && !options.listen.ip().is_loopback() && !options.allow_plaintext {
         return Err(StartError::PlainText(options.listen));
     }
-    private_dir(&options)?;
+    own_dir(&options)?;
     let mailer = options.mail.as_ref().map(Mailer::new).transpose()?;
     let log = open_log(&options).await?;
     let verifier = Verifier::new(&keys::token_keys(&options)?, options.clock.clone())?;
@@ -301,11 +301,11 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
 /// # Errors
 /// See [`StartError`].
 pub async fn open(options: &Options) -> Result<Log, StartError> {
-    private_dir(options)?;
+    own_dir(options)?;
     open_log(options).await
 }
 
-fn private_dir(options: &Options) -> Result<(), StartError> {
+fn own_dir(options: &Options) -> Result<(), StartError> {
     keys::private_dir(&options.data_dir).map_err(|source| StartError::DataDir {
         directory: options.data_dir.display().to_string(),
         source,

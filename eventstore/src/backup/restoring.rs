@@ -167,7 +167,7 @@ impl Restoration {
             master_key,
         };
         let home = match into {
-            RestoreInto::Directory(directory) => sqlite::new_home(directory, origin)?,
+            RestoreInto::Directory(directory) => sqlite::new_home(directory, &origin)?,
             RestoreInto::Database {
                 owner_url,
                 application_role,
@@ -212,12 +212,11 @@ impl Restoration {
             }
             self.end.position = event.position;
             self.end.last_at = event.recorded_at;
-            match self.end.accounts.get_mut(&event.account_id) {
-                Some(number) => *number = event.account_number,
-                None => {
-                    let account = event.account_id.clone();
-                    self.end.accounts.insert(account, event.account_number);
-                }
+            if let Some(number) = self.end.accounts.get_mut(&event.account_id) {
+                *number = event.account_number;
+            } else {
+                let account = event.account_id.clone();
+                self.end.accounts.insert(account, event.account_number);
             }
             if event.forgets {
                 self.erased.insert(event.stream.clone());

@@ -23,7 +23,7 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
 pub(super) const SCHEMA_VERSION: u32 = 4;
 
 /// What the application's role may do with each table.
-const GRANTS: [(&str, &str); 12] = [
+const GRANTS: [(&str, &str); 13] = [
     ("events", "SELECT, INSERT"),
     ("log_head", "SELECT, UPDATE"),
     ("log_keys", "SELECT, UPDATE (wrapped)"),

@@ -2,6 +2,7 @@
 
 use rollbook_aggregates::user::{UserDeleted, UserLocked, UserUnlocked};
 use rollbook_aggregates::values::{AccountId, Login};
+use rollbook_eventstore::ReadQuery;
 use rollbook_projections::{FindEvents, Freshness, Trail, Views};
 
 use crate::kit::*;
@@ -83,9 +84,9 @@ fn of_actor(actor: &str, event_types: &[&str], account_id: Option<&str>) -> Trai
 
 #[tokio::test]
 async fn events_are_found_by_type_within_their_account() {
-    let mut directory = history().await;
+    let directory = history().await;
     let views = directory.views().await;
-    let log = directory.log.read(&Default::default()).await.unwrap();
+    let log = directory.log.read(&ReadQuery::default()).await.unwrap();
     let expected = |types: &[&str], account: &str| -> Vec<u64> {
         log.iter()
             .filter(|event| types.contains(&&*event.event_type) && event.account_id == account)
@@ -112,9 +113,9 @@ async fn events_are_found_by_type_within_their_account() {
 
 #[tokio::test]
 async fn events_are_found_by_actor_in_one_account_or_all() {
-    let mut directory = history().await;
+    let directory = history().await;
     let views = directory.views().await;
-    let log = directory.log.read(&Default::default()).await.unwrap();
+    let log = directory.log.read(&ReadQuery::default()).await.unwrap();
     let all: Vec<u64> = log.iter().map(|event| event.position).collect();
     let anna = of_actor("anna", &[], None);
     assert_eq!(found(&views, &anna, 0, u64::MAX).await, all);

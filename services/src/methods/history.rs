@@ -61,7 +61,7 @@ impl Directory {
         let disclose = disclosure(&call);
         let mut events: Vec<_> = events.into_iter().map(|e| event(e, disclose)).collect();
         if open && disclose == Disclose::Shown {
-            openings::add(self.log(), &query, &mut events).await?;
+            openings::add(self.log(), &mut events).await?;
         }
         Ok(pb::ListEventsResponse {
             events,
@@ -133,8 +133,7 @@ impl Directory {
             filter,
         };
         let disclose = disclosure(&call);
-        let opened =
-            (open && disclose == Disclose::Shown).then(|| (self.log().clone(), query.clone()));
+        let opened = (open && disclose == Disclose::Shown).then(|| self.log().clone());
         let events = self.log().replay(query, follow);
         let messages = Messages {
             disclose,
@@ -153,7 +152,7 @@ type Replay = Answers<pb::ReplayEventsResponse>;
 struct Messages {
     disclose: Disclose,
     /// Where what opens the events' values is read, where it is wanted.
-    opened: Option<(Log, ReadQuery)>,
+    opened: Option<Log>,
     position: u64,
     left: u64,
     broken: Option<StoreError>,
@@ -169,8 +168,8 @@ impl Messages {
         let mut chunks = Box::pin(events.ready_chunks(EVENTS_IN_A_MESSAGE));
         while let Some(chunk) = chunks.next().await {
             let mut message = self.message(chunk);
-            if let Some((log, query)) = &self.opened {
-                openings::add(log, query, &mut message.events).await?;
+            if let Some(log) = &self.opened {
+                openings::add(log, &mut message.events).await?;
             }
             if let Err(Gone) = send(&sender, message).await {
                 return Ok(());

@@ -173,6 +173,7 @@ async fn fill(
         data_dir: data.to_owned(),
         store,
         master_key: Some(key),
+        next_master_key: None,
         token_keys: Vec::new(),
         tls: None,
         allow_plaintext: false,
