@@ -156,7 +156,7 @@ impl Restoration {
             archive,
         };
         let home = match into {
-            RestoreInto::Directory(directory) => sqlite::new_home(directory, origin)?,
+            RestoreInto::Directory(directory) => sqlite::new_home(directory, &origin)?,
             RestoreInto::Database {
                 owner_url,
                 application_role,
@@ -200,13 +200,8 @@ impl Restoration {
             }
             self.end.position = event.position;
             self.end.last_at = event.recorded_at;
-            match self.end.accounts.get_mut(&event.account_id) {
-                Some(number) => *number = event.account_number,
-                None => {
-                    let account = event.account_id.clone();
-                    self.end.accounts.insert(account, event.account_number);
-                }
-            }
+            let account = event.account_id.clone();
+            self.end.accounts.insert(account, event.account_number);
             if event.forgets {
                 self.erased.insert(event.stream.clone());
             }

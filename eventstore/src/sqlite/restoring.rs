@@ -34,7 +34,7 @@ struct SqliteNewHome {
 }
 
 /// Begins to make a log in a data directory.
-pub(crate) fn new_home(data_dir: &Path, origin: Origin) -> Result<Box<dyn NewHome>, OpenError> {
+pub(crate) fn new_home(data_dir: &Path, origin: &Origin) -> Result<Box<dyn NewHome>, OpenError> {
     let directory = Directory::lock(data_dir)?;
     let events = events_in(&data_dir.join(FILE))?;
     if events > 0 {
@@ -49,7 +49,7 @@ pub(crate) fn new_home(data_dir: &Path, origin: Origin) -> Result<Box<dyn NewHom
     }
     let failed = |error| OpenError::unavailable(file.display().to_string(), error);
     let connection = connect(&file).map_err(failed)?;
-    begin(&connection, &origin).map_err(failed)?;
+    begin(&connection, origin).map_err(failed)?;
     Ok(Box::new(SqliteNewHome {
         connection,
         data_dir: data_dir.to_owned(),
