@@ -270,9 +270,7 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::CompanyNotLinked => Some("link the user with `rollbook user add-companies` first"),
         R::SupervisorUnfit => Some("choose an active user who has that company"),
         R::SupervisesUsers => Some("give these users another supervisor first"),
-        R::PasswordMissing => {
-            Some("give a password at the prompt or with --password-file, or ask for --welcome")
-        }
+        R::PasswordMissing => Some("give it at the prompt or with --password-file, or --welcome"),
         R::PasswordAndWelcome => Some("give either a password or --welcome"),
         R::PasswordByLinkOnly | R::Onboarded => {
             Some("send a link: `rollbook credential request-reset`")
@@ -280,9 +278,7 @@ fn advice(reason: ErrorReason) -> Option<&'static str> {
         R::NotOnboarded => Some("send its welcome again: `rollbook user resend-welcome`"),
         R::PasswordWrong => Some("give your own present password"),
         R::TooManyAttempts => Some("have an administrator or the operator unlock you"),
-        R::PasswordsKeptHere => {
-            Some("`rollbook credential verify` checks passwords that are kept here")
-        }
+        R::PasswordsKeptHere => Some("`rollbook credential verify` checks passwords kept here"),
         R::LinkNotFound | R::LinkExpired => Some("ask for another link"),
         R::InvitationExpired | R::InvitationDeleted => Some("invite the address again"),
         R::AddressInvited => Some("send it again with `rollbook invite resend`"),

@@ -431,7 +431,7 @@ async fn r63_a_damaged_or_foreign_backup_is_refused_and_nothing_is_made(director
     let cut = file("cut");
     copy(&good, &cut);
     spoil(&cut, "rows.ndjson.zst", |bytes| {
-        bytes.truncate(bytes.len() - 9)
+        bytes.truncate(bytes.len() - 9);
     });
     refused(&[&cut, late], "rows.ndjson.zst: it has").await;
     admit(&cut, "rows.ndjson.zst");
@@ -451,7 +451,7 @@ async fn r63_a_damaged_or_foreign_backup_is_refused_and_nothing_is_made(director
     admit(&changed, events);
     refused(&[&changed, late], "position 2: ").await;
     spoil(&changed, "keys.ndjson", |bytes| {
-        bytes.truncate(bytes.len() / 2)
+        bytes.truncate(bytes.len() / 2);
     });
     refused(
         &[
