@@ -59,6 +59,12 @@ pub fn erased_line(stream: &StreamId) -> io::Result<String> {
     Ok(serde_json::to_string(&Erased { erased })? + "\n")
 }
 
+/// How many lines a text has, of whole ones.
+#[must_use]
+pub fn lines_in(text: &[u8]) -> u64 {
+    text.split_inclusive(|byte| *byte == b'\n').count() as u64
+}
+
 /// The manifest of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -175,7 +181,7 @@ impl Writing {
     pub fn add(&mut self, lines: &[u8]) -> io::Result<()> {
         if let Some((sum, count)) = &mut self.sum {
             sum.update(lines);
-            *count += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+            *count += lines_in(lines);
         }
         self.text.extend(lines);
         if self.text.len() >= PIECE {

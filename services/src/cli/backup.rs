@@ -20,7 +20,9 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    backup::{BackupManifest, ERASED, EVENTS, FileSum, Head, KEYS, MANIFEST, ROWS, Writing},
+    backup::{
+        BackupManifest, ERASED, EVENTS, FileSum, Head, KEYS, MANIFEST, ROWS, Writing, lines_in,
+    },
     packing::Packing,
     verify::{Manifest, Scope},
 };
@@ -130,7 +132,7 @@ async fn erased(client: &Client, path: &Path) -> Result<(), Problem> {
         if piece.last {
             break;
         }
-        count += piece.text.iter().filter(|byte| **byte == b'\n').count();
+        count += lines_in(&piece.text);
         writing.add(&piece.text).map_err(&failed)?;
     }
     writing.finish().map_err(&failed)?;
@@ -164,7 +166,7 @@ async fn write(client: &Client, folder: &Path, keep_until: Timestamp) -> Result<
         }
         let into = match piece.file() {
             BackupFile::Events => {
-                bar.inc(piece.text.iter().filter(|byte| **byte == b'\n').count() as u64);
+                bar.inc(lines_in(&piece.text));
                 &mut events
             }
             BackupFile::Rows => &mut rows,
