@@ -260,8 +260,11 @@ impl Restoration {
                     None => None,
                     // A backup that was made while the master key was rotated has keys under both.
                     Some(wrapped) => {
-                        let wrapped =
-                            (self.keys).rewrap_stream_key(self.master_key, &stream, &wrapped);
+                        let wrapped = if KeyId::of(&wrapped) == Some(self.master_key) {
+                            self.keys.stream_key(&stream, &wrapped).map(|_| wrapped)
+                        } else {
+                            (self.keys).rewrap_stream_key(self.master_key, &stream, &wrapped)
+                        };
                         if wrapped.is_none() {
                             return unfit(format!(
                                 "the key of {stream} is not one that this master key wrapped"

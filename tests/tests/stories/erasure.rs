@@ -200,8 +200,9 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
 fn trigrams(text: &str) -> std::collections::BTreeSet<String> {
     let letters: Vec<char> = text.to_lowercase().chars().collect();
     let trigrams = letters.windows(3).map(String::from_iter);
-    // Of hexadecimal digits alone one may stand in an id by chance.
-    let unlike = |trigram: &String| !trigram.chars().all(|letter| letter.is_ascii_hexdigit());
+    // Of hexadecimal digits and dashes alone one may stand in an id by chance.
+    let in_ids = |letter: char| letter.is_ascii_hexdigit() || letter == '-';
+    let unlike = |trigram: &String| !trigram.chars().all(in_ids);
     trigrams.filter(unlike).collect()
 }
 
@@ -347,9 +348,16 @@ fn trigrams_of_views(directory: &Directory) -> std::collections::BTreeSet<String
         }
     }
     for rows in rows_of_views(directory.process().data_dir()).values() {
-        found.extend(rows.iter().flat_map(|row| trigrams(row)));
+        found.extend(rows.iter().flat_map(|row| texts_in(row)).flat_map(trigrams));
     }
     found
+}
+
+/// The texts of a row. Any three letters stand by chance in how its numbers and bytes are written.
+fn texts_in(row: &str) -> impl Iterator<Item = &str> {
+    row.split("Text(\"")
+        .skip(1)
+        .filter_map(|text| text.split("\")").next())
 }
 
 async fn erased(home: Home) {

@@ -46,9 +46,11 @@ async fn history(installation: &Installation) -> Vec<(String, String, u64, Value
         .into_iter()
         .map(|event| {
             let mut payload = event.payload;
-            if let Some(fields) = payload.as_object_mut() {
-                fields.remove("token_digest");
-                fields.remove("$recorded_at");
+            // It is made with a key of the log.
+            for fields in payload.as_object_mut().unwrap().values_mut() {
+                if let Some(fields) = fields.as_object_mut() {
+                    fields.remove("token_digest");
+                }
             }
             (
                 event.stream.to_string(),

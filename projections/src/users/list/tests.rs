@@ -465,7 +465,16 @@ fn r51_no_statement_reads_all_of_a_million_users() {
         assert!(statements.len() > 500, "{}", statements.len());
         for sql in statements {
             let plan = plan(&tables, &Part::new(sql.clone(), []));
+            // What is read from is called as the table is, too: `CO-ROUTINE users`, then `SCAN users`.
+            let mut inner = plan
+                .lines()
+                .filter(|step| *step == "CO-ROUTINE users")
+                .count();
             for step in plan.lines() {
+                if step == "SCAN users" && inner > 0 {
+                    inner -= 1;
+                    continue;
+                }
                 let whole = [
                     "users",
                     "supervisors",

@@ -174,7 +174,13 @@ impl Goal {
 
     /// Takes a figure in.
     fn add(&mut self, figure: f64, of: impl fmt::Display) {
-        let worse = |(worst, _): &(f64, String)| (figure < *worst) == self.at_least;
+        let worse = |(worst, _): &(f64, String)| {
+            if self.at_least {
+                figure < *worst
+            } else {
+                figure > *worst
+            }
+        };
         if self.worst.as_ref().is_none_or(worse) {
             self.worst = Some((figure, of.to_string()));
         }
