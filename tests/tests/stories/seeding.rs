@@ -46,8 +46,10 @@ async fn history(installation: &Installation) -> Vec<(String, String, u64, Value
         .into_iter()
         .map(|event| {
             let mut payload = event.payload;
+            let payload_fields = payload.as_object_mut().unwrap();
+            payload_fields.remove("$recorded_at");
             // It is made with a key of the log.
-            for fields in payload.as_object_mut().unwrap().values_mut() {
+            for fields in payload_fields.values_mut() {
                 if let Some(fields) = fields.as_object_mut() {
                     fields.remove("token_digest");
                 }
