@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use rollbook_proto::v1::{RotateMasterKeyRequest, RotateMasterKeyResponse};
 
-use crate::cli::{client::Client, problem::Problem};
+use crate::cli::{client::Client, output::counted, problem::Problem};
 
 /// Rotates to the next master key of the process that answers.
 pub(super) async fn run(client: &Client) -> Result<(), Problem> {
@@ -29,8 +29,9 @@ pub(super) async fn run(client: &Client) -> Result<(), Problem> {
     }
     client.output.show(&last, || {
         format!(
-            "{} keys wrapped anew; everything is under the master key {} now, and the former one can be destroyed",
-            last.rewrapped_count, last.key_id
+            "{} wrapped anew; everything is under the master key {} now, and the former one can be destroyed",
+            counted(last.rewrapped_count, "key"),
+            last.key_id
         )
     })
 }
