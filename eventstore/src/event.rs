@@ -76,3 +76,33 @@ impl RecordedEvent {
         }
     }
 }
+
+/// An event as history tells it: what [`RecordedEvent`] has, but its content as text and without the hash of its leaf. Most
+/// events have nothing to open and are told as they are stored, unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldEvent {
+    /// As [`RecordedEvent::position`].
+    pub position: u64,
+    /// As [`RecordedEvent::commit_position`].
+    pub commit_position: u64,
+    /// As [`RecordedEvent::account_id`].
+    pub account_id: String,
+    /// As [`RecordedEvent::account_number`].
+    pub account_number: u64,
+    /// As [`RecordedEvent::stream`].
+    pub stream: StreamId,
+    /// As [`RecordedEvent::revision`].
+    pub revision: u64,
+    /// As [`RecordedEvent::event_type`].
+    pub event_type: String,
+    /// As [`RecordedEvent::event_version`].
+    pub event_version: String,
+    /// As [`RecordedEvent::recorded_at`].
+    pub recorded_at: Timestamp,
+    /// As [`RecordedEvent::metadata`].
+    pub metadata: Metadata,
+    /// As [`RecordedEvent::reason`].
+    pub reason: Reason,
+    /// The event as JSON: personal values are `{"$personal": value}` or `{"$erased": true}`.
+    pub payload: String,
+}

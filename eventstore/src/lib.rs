@@ -42,7 +42,7 @@ pub use append::{
 pub use clock::{Clock, Timestamp};
 pub use copies::{CopyOpener, CopySeal, NotOfThisLog};
 pub use error::{Cause, OpenError, StoreError};
-pub use event::{Metadata, Reason, RecordedEvent};
+pub use event::{Metadata, Reason, RecordedEvent, ToldEvent};
 pub use history::OtherHistory;
 pub use home::LogStatus;
 pub use keys::{MasterKey, MasterKeyError};

@@ -1,7 +1,7 @@
 //! Questions for pages of the log.
 
 use crate::clock::Timestamp;
-use crate::event::RecordedEvent;
+use crate::event::ToldEvent;
 use crate::stream::StreamId;
 
 /// Which way to read.
@@ -80,7 +80,7 @@ pub struct StreamQuery {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Follow {
     /// The next event.
-    Event(Box<RecordedEvent>),
+    Event(Box<ToldEvent>),
     /// Every event up to this position was looked at; what follows is new. A replay may resume from here.
     CaughtUp(u64),
 }

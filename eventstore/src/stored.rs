@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use chacha20poly1305::XChaCha20Poly1305;
 use cqrs_es::persist::SerializedEvent;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 use crate::error::StoreError;
-use crate::event::{Metadata, Reason, RecordedEvent};
+use crate::event::{Metadata, Reason, RecordedEvent, ToldEvent};
 use crate::keys::LogKeys;
 use crate::proof::{Hash, Leaf, Opening, ProvableEvent};
 use crate::sealing::{self, Bound, RECORDED_AT, Sealed};
@@ -36,6 +37,15 @@ pub(crate) struct StoredEvent {
 }
 
 impl StoredEvent {
+    /// What its ciphertexts are bound to.
+    fn bound(&self) -> Bound<'_> {
+        Bound {
+            stream: &self.stream,
+            revision: self.revision,
+            event_type: &self.event_type,
+        }
+    }
+
     /// Its leaf, without opening it.
     pub(crate) fn leaf(&self) -> Hash {
         let leaf = Leaf {
@@ -169,11 +179,7 @@ impl<'a> PageKeys<'a> {
             serde_json::from_str(&stored.payload).map_err(|error| error.to_string())?;
         let metadata: Value =
             serde_json::from_str(&stored.metadata).map_err(|error| error.to_string())?;
-        let bound = Bound {
-            stream: &stored.stream,
-            revision: stored.revision,
-            event_type: &stored.event_type,
-        };
+        let bound = stored.bound();
         let cipher = self.cipher(&stored.stream, stored.wrapped.as_deref());
         let Some(cipher) = cipher.map_err(|error| error.to_string())? else {
             return Ok(Vec::new());
@@ -192,17 +198,45 @@ impl<'a> PageKeys<'a> {
         Ok(openings)
     }
 
+    /// Tells a row as far as its key allows.
+    pub(crate) fn tell(&mut self, stored: StoredEvent) -> Result<ToldEvent, StoreError> {
+        let position = stored.position;
+        let corrupt = |what: String| StoreError::Corrupt(format!("position {position}: {what}"));
+        let bound = stored.bound();
+        let cipher = self.cipher(&stored.stream, stored.wrapped.as_deref())?;
+        let opened = if sealing::may_be_sealed(&stored.payload) {
+            let mut payload: Value = serde_json::from_str(&stored.payload)
+                .map_err(|error| corrupt(error.to_string()))?;
+            sealing::unseal(&mut payload, bound, cipher)
+                .map_err(|error| corrupt(error.to_string()))?;
+            Some(payload.to_string())
+        } else {
+            None
+        };
+        let (metadata, reason) = read_metadata(&stored.metadata, bound, cipher).map_err(corrupt)?;
+        Ok(ToldEvent {
+            position,
+            commit_position: stored.commit_position,
+            account_id: stored.account_id,
+            account_number: stored.account_number,
+            stream: stored.stream,
+            revision: stored.revision,
+            event_type: stored.event_type,
+            event_version: stored.event_version,
+            recorded_at: stored.recorded_at,
+            metadata,
+            reason,
+            payload: opened.unwrap_or(stored.payload),
+        })
+    }
+
     /// Opens a row as far as its key allows.
     pub(crate) fn open(&mut self, stored: StoredEvent) -> Result<RecordedEvent, StoreError> {
         let position = stored.position;
         let corrupt = |what: String| StoreError::Corrupt(format!("position {position}: {what}"));
         let mut payload: Value =
             serde_json::from_str(&stored.payload).map_err(|error| corrupt(error.to_string()))?;
-        let bound = Bound {
-            stream: &stored.stream,
-            revision: stored.revision,
-            event_type: &stored.event_type,
-        };
+        let bound = stored.bound();
         let cipher = self.cipher(&stored.stream, stored.wrapped.as_deref())?;
         sealing::unseal(&mut payload, bound, cipher).map_err(|error| corrupt(error.to_string()))?;
         date(&mut payload, stored.recorded_at);
@@ -254,18 +288,31 @@ pub(crate) fn write_metadata(metadata: &Metadata, reason: Option<Sealed>) -> Str
     Value::Object(map).to_string()
 }
 
+/// What [`write_metadata`] writes.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct StoredMetadata {
+    actor: String,
+    service: String,
+    request_id: Option<String>,
+    trace_id: Option<String>,
+    #[serde(rename = "$reason")]
+    reason: Option<String>,
+    #[serde(rename = "$reason_commitment")]
+    reason_commitment: String,
+}
+
 fn read_metadata(
     text: &str,
     bound: Bound<'_>,
     cipher: Option<&XChaCha20Poly1305>,
 ) -> Result<(Metadata, Reason), String> {
-    let mut map: HashMap<String, String> =
-        serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let reason = match (map.remove(SEALED_REASON), cipher) {
+    let stored: StoredMetadata = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let reason = match (stored.reason, cipher) {
         (None, _) => Reason::NotGiven,
         (Some(_), None) => Reason::Erased,
         (Some(text), Some(cipher)) => {
-            let commitment = map.remove(REASON_COMMITMENT).unwrap_or_default();
+            let commitment = stored.reason_commitment;
             let sealed = Sealed { text, commitment };
             sealing::unseal_reason(&sealed, bound, cipher)
                 .map(Reason::Known)
@@ -273,10 +320,10 @@ fn read_metadata(
         }
     };
     let metadata = Metadata {
-        actor: map.remove("actor").unwrap_or_default(),
-        service: map.remove("service").unwrap_or_default(),
-        request_id: map.remove("request_id"),
-        trace_id: map.remove("trace_id"),
+        actor: stored.actor,
+        service: stored.service,
+        request_id: stored.request_id,
+        trace_id: stored.trace_id,
         reason: match &reason {
             Reason::Known(text) => Some(text.clone()),
             Reason::NotGiven | Reason::Erased => None,

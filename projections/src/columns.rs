@@ -81,6 +81,14 @@ pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
     serde_json::from_str(text).map_err(|error| unreadable(column, error))
 }
 
+/// A list; most are empty, and need no reader of JSON.
+pub(crate) fn list<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<T>> {
+    match row.get_ref(column)?.as_str()? {
+        "[]" => Ok(Vec::new()),
+        _ => json(row, column),
+    }
+}
+
 fn unreadable(
     column: usize,
     error: impl std::error::Error + Send + Sync + 'static,

@@ -39,6 +39,10 @@ const UNSAVED: u64 = 10_000;
 /// How long erased data may stay in the write-ahead log while there is no quiet moment.
 const ERASE_WITHIN: Duration = Duration::from_secs(1);
 
+/// After so many events the write-ahead log is written back in a quiet moment: until then, readers copy what stands in it page
+/// by page.
+const WRITTEN_BACK_AFTER: usize = 1_000;
+
 /// How long to wait for readers that are in the way of emptying the write-ahead log.
 const READERS_LEAVE: Duration = Duration::from_millis(50);
 
@@ -53,6 +57,8 @@ pub(crate) struct ViewFile {
     at: Checkpoint,
     saved: u64,
     erase_since: Option<Instant>,
+    /// How many events were folded since the write-ahead log was written back.
+    in_front: usize,
 }
 
 /// An event at which folding stopped; everything before its commit is folded.
@@ -177,6 +183,7 @@ impl ViewFile {
             saved: found.at.position,
             at: found.at,
             erase_since: Some(Instant::now()),
+            in_front: 0,
         };
         Ok((file, found.live))
     }
@@ -210,6 +217,7 @@ impl ViewFile {
             saved: 0,
             at,
             erase_since: None,
+            in_front: 0,
         })
     }
 
@@ -303,6 +311,7 @@ impl ViewFile {
         if self.erase_since.is_none() && concerned().any(|event| event.recorded.forgets) {
             self.erase_since = Some(Instant::now());
         }
+        self.in_front += events.len();
         self.saved = at.position;
         self.at = at;
         Ok(())
@@ -349,7 +358,19 @@ impl ViewFile {
 
     /// Whether there is anything to do in a quiet moment.
     pub(crate) fn has_chores(&self) -> bool {
-        self.erase_since.is_some()
+        self.erase_since.is_some() || self.in_front >= WRITTEN_BACK_AFTER
+    }
+
+    /// Does what there is to do in a quiet moment.
+    pub(crate) fn rest(&mut self) -> rusqlite::Result<()> {
+        if self.erase_since.is_some() {
+            return self.erase();
+        }
+        // Waits for nobody: what a reader is in the way of is written back another time.
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        self.in_front = 0;
+        Ok(())
     }
 
     /// Empties the write-ahead log, where pages from before an erasure may still stand; tried again later where a reader is
@@ -360,6 +381,7 @@ impl ViewFile {
         let busy: bool = self.connection.query_row(emptying, [], |row| row.get(0))?;
         self.connection.busy_timeout(BUSY)?;
         self.erase_since = if busy { Some(Instant::now()) } else { None };
+        self.in_front = 0;
         Ok(())
     }
 

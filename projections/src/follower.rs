@@ -310,7 +310,7 @@ async fn work<V: View>(mut file: ViewFile, next: Next) -> Result<ViewFile, Halt>
                 Ok(())
             }
         }
-        Next::Rest => erase(file),
+        Next::Rest => rest(file),
         Next::Index => index::<V>(file),
         // A file is taken by the follower itself.
         Next::Take(_) => Ok(()),
@@ -355,6 +355,11 @@ pub(crate) fn erase_if_due(file: &mut ViewFile) -> Result<(), String> {
     } else {
         Ok(())
     }
+}
+
+fn rest(file: &mut ViewFile) -> Result<(), String> {
+    file.rest()
+        .map_err(|error| format!("the write-ahead log cannot be written back: {error}"))
 }
 
 fn erase(file: &mut ViewFile) -> Result<(), String> {

@@ -130,6 +130,16 @@ impl Pattern {
         self.parts.first().map_or("", String::as_str)
     }
 
+    /// Whether every text that begins so fits, or where nothing is open, that text alone: whether it can be told from where a
+    /// text stands among the sorted.
+    pub(crate) fn is_stretch(&self) -> bool {
+        match self.parts.as_slice() {
+            [_] => true,
+            [_, ends] => ends.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Its parts, each with whether it ends the text.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (&str, bool)> {
         let last = self.parts.len() - 1;

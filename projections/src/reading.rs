@@ -360,9 +360,10 @@ impl Reading {
     ) -> rusqlite::Result<R> {
         let file = self.file();
         let connection = file.connect()?;
-        let transaction = connection.unchecked_transaction()?;
-        let answer = question(&transaction)?;
-        transaction.commit()?;
+        connection.prepare_cached("BEGIN")?.execute([])?;
+        // A connection that is not kept is closed, and its transaction with it.
+        let answer = question(&connection)?;
+        connection.prepare_cached("COMMIT")?.execute([])?;
         file.keep(connection);
         Ok(answer)
     }
@@ -373,16 +374,16 @@ impl Reading {
     }
 }
 
-/// Declares what the questions of a view are asked of.
+/// Declares what the questions of a view are asked of; with how they are asked, where that differs.
 macro_rules! questions_of {
-    ($(#[$meta:meta])* $name:ident) => {
+    ($(#[$meta:meta])* $name:ident $({ $how:ty })?) => {
         $(#[$meta])*
         #[derive(Clone)]
-        pub struct $name(std::sync::Arc<crate::reading::Reading>);
+        pub struct $name(std::sync::Arc<crate::reading::Reading> $(, $how)?);
 
         impl $name {
             pub(crate) fn new(reading: std::sync::Arc<crate::reading::Reading>) -> Self {
-                Self(reading)
+                Self(reading $(, <$how>::default())?)
             }
 
             /// Waits until the view is as new as it must be, or until shortly before the deadline; answers the position that

@@ -12,14 +12,14 @@ pub(crate) mod list;
 mod numbers;
 pub(crate) mod routing;
 
+use std::sync::Arc;
+
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{Allegiances, Facets, Status};
 use rollbook_aggregates::values::{
     AccountId, CompanyId, EmailAddress, Login, Permission, Signature, UserId, UserType,
 };
 use rusqlite::Connection;
-use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::columns::codes;
 use crate::event::{Content, Folded};
@@ -114,6 +114,7 @@ const TABLES: &str = "
         supervisor BLOB NOT NULL,
         show_as_addressee INTEGER NOT NULL,
         allegiances TEXT NOT NULL DEFAULT '{}',
+        signature_key TEXT NOT NULL,
         PRIMARY KEY (user_id, company_id)
     ) STRICT, WITHOUT ROWID;
 
@@ -127,23 +128,24 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What only questions need: made once the rows are there.
+/// What only questions need: made once the rows are there. Behind the user stands what a walk along the index asks for most,
+/// so that it fetches no rows ([`list`] knows which).
 const INDEXES: &[&str] = &[
-    "CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id)",
-    "CREATE INDEX users_by_first_name ON users (account_id, first_name_key, user_id)",
-    "CREATE INDEX users_by_last_name ON users (account_id, last_name_key, user_id)",
-    "CREATE INDEX users_by_email ON users (account_id, email_key, user_id)",
+    "CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id, active)",
+    "CREATE INDEX users_by_first_name ON users (account_id, first_name_key, user_id, active, last_name_key)",
+    "CREATE INDEX users_by_last_name ON users (account_id, last_name_key, user_id, active, first_name_key)",
+    "CREATE INDEX users_by_email ON users (account_id, email_key, user_id, active)",
     "CREATE INDEX users_by_status ON users (account_id, status, user_id)",
-    "CREATE INDEX users_by_user_type ON users (account_id, user_type, user_id)",
-    "CREATE INDEX users_by_first_role ON users (account_id, first_role, user_id)",
-    "CREATE INDEX users_by_last_signed_in ON users (account_id, last_signed_in_at, user_id)",
-    "CREATE INDEX users_by_created_at ON users (account_id, created_at, user_id)",
-    "CREATE INDEX users_by_modified_at ON users (account_id, modified_at, user_id)",
+    "CREATE INDEX users_by_user_type ON users (account_id, user_type, user_id, active)",
+    "CREATE INDEX users_by_first_role ON users (account_id, first_role, user_id, active)",
+    "CREATE INDEX users_by_last_signed_in ON users (account_id, last_signed_in_at, user_id, active)",
+    "CREATE INDEX users_by_created_at ON users (account_id, created_at, user_id, active)",
+    "CREATE INDEX users_by_modified_at ON users (account_id, modified_at, user_id, active)",
     "CREATE INDEX users_without_company ON users (account_id, user_id) WHERE companies = 0",
-    "CREATE INDEX users_inactive ON users (account_id, user_id) WHERE active = 0",
+    "CREATE INDEX users_inactive ON users (account_id, signature_key, user_id) WHERE active = 0",
     "CREATE INDEX users_from_elsewhere ON users (account_id, user_id) WHERE external",
     "CREATE INDEX user_roles_by_role ON user_roles (account_id, role, user_id)",
-    "CREATE INDEX user_companies_by_company ON user_companies (company_id, user_id)",
+    "CREATE INDEX user_companies_by_company ON user_companies (company_id, signature_key, user_id)",
     "CREATE INDEX user_companies_by_supervisor ON user_companies (supervisor, company_id, user_id)",
     grams::INDEX,
 ];
@@ -199,7 +201,7 @@ pub struct UserRow {
     pub language: Option<String>,
     /// Its type.
     pub user_type: UserType,
-    /// How it stands, by what is recorded and not by the clock.
+    /// How it stands: by what is recorded, unless it was looked up by the clock ([`Users::at`]).
     pub status: Status,
     /// What its status follows from, and by the clock with the settings of its account.
     pub facets: Facets,
@@ -230,8 +232,7 @@ pub struct UserRow {
 }
 
 /// A user's link to a company.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "(Uuid, Uuid, u8, Allegiances)")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserCompany {
     /// The company.
     pub company_id: CompanyId,
@@ -243,23 +244,12 @@ pub struct UserCompany {
     pub allegiances: Allegiances,
 }
 
-impl From<(Uuid, Uuid, u8, Allegiances)> for UserCompany {
-    fn from((company, supervisor, shown, allegiances): (Uuid, Uuid, u8, Allegiances)) -> Self {
-        Self {
-            company_id: company.into(),
-            supervisor: supervisor.into(),
-            show_as_addressee: shown != 0,
-            allegiances,
-        }
-    }
-}
-
 /// The view of the users and their accounts.
 pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 8;
+    const VERSION: u32 = 9;
     const TABLES: &'static [&'static str] = &[
         accounts::TABLES,
         TABLES,
@@ -300,18 +290,32 @@ impl View for UserView {
 }
 
 questions_of! {
-    /// The users.
-    Users
+    /// The users. When their status is told by the clock, it is by this time.
+    Users { Option<Timestamp> }
 }
 
 impl Users {
+    /// Looks users up with their status by the clock, instead of by what is recorded.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self(Arc::clone(&self.0), Some(now))
+    }
+
+    fn finder<'a>(
+        &self,
+        tables: &'a Connection,
+        account: &'a AccountId,
+    ) -> rusqlite::Result<Finder<'a>> {
+        Ok(Finder::new(tables, account)?.at(self.1))
+    }
+
     /// A user by its id; nothing where the account never had it.
     ///
     /// # Errors
     /// The file of the view cannot be read.
     pub fn get(&self, account: &AccountId, user: UserId) -> Result<Option<FoundUser>, ReadError> {
         self.0
-            .look_up(|tables| Finder::new(tables, account)?.find(user))
+            .look_up(|tables| self.finder(tables, account)?.find(user))
     }
 
     /// Users by their ids: an answer for each, in the order asked.
@@ -323,9 +327,9 @@ impl Users {
         account: &AccountId,
         users: Vec<UserId>,
     ) -> Result<Vec<Option<FoundUser>>, ReadError> {
-        let account = account.clone();
+        let (asked, account) = (self.clone(), account.clone());
         let find = move |tables: &Connection| {
-            let finder = Finder::new(tables, &account)?;
+            let finder = asked.finder(tables, &account)?;
             users.into_iter().map(|user| finder.find(user)).collect()
         };
         self.0.list(find).await
@@ -341,7 +345,7 @@ impl Users {
         folded: &str,
     ) -> Result<Option<UserRow>, ReadError> {
         self.0
-            .look_up(|tables| Finder::new(tables, account)?.by_signature(folded))
+            .look_up(|tables| self.finder(tables, account)?.by_signature(folded))
     }
 
     /// The users at home in the account that have an e-mail address, given in its folded form: two at most, which is enough to know that it is
@@ -351,7 +355,7 @@ impl Users {
     /// The file of the view cannot be read.
     pub fn by_email(&self, account: &AccountId, folded: &str) -> Result<Vec<UserRow>, ReadError> {
         self.0
-            .look_up(|tables| Finder::new(tables, account)?.by_email(folded))
+            .look_up(|tables| self.finder(tables, account)?.by_email(folded))
     }
 
     /// The user at home in the account that signs in with this text, as typed.
@@ -364,7 +368,7 @@ impl Users {
         text: &str,
     ) -> Result<Option<UserRow>, ReadError> {
         self.0.look_up(|tables| {
-            let finder = Finder::new(tables, account)?;
+            let finder = self.finder(tables, account)?;
             match finder.login() {
                 Login::Email => match EmailAddress::parse(text) {
                     Ok(email) => Ok(finder.by_email(email.folded().as_str())?.pop()),

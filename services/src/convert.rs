@@ -46,7 +46,7 @@ use user::permission;
 pub use user::{
     Again, CopiedUser, FoundUsers, ImportOf, ImportRow, ListedUsers, NewUser, ToUser, UserKeyword,
     WatchedUsers, allegiance, allegiances, blocker, change, create_user, deleted_user, denial,
-    import_refusal, user_from_row, user_from_state, user_now,
+    import_refusal, user_from_row, user_from_state,
 };
 
 /// A time as the contract has it.

@@ -182,20 +182,35 @@ impl Directory {
         request: &Request<R>,
         read: Option<pb::ReadOptions>,
     ) -> Outcome<(Call, u64)> {
+        let (call, position) = self.enter(request, read).await?;
+        if let Ok(account) = AccountId::parse(request.get_ref().account_id()) {
+            self.there_is(&account)?;
+        }
+        Ok((call, position))
+    }
+
+    /// As [`Self::question`], where whatever is found tells that there is the account.
+    async fn enter<R: InAccount>(
+        &self,
+        request: &Request<R>,
+        read: Option<pb::ReadOptions>,
+    ) -> Outcome<(Call, u64)> {
         let call = Call::of(request)?;
-        let account_id = request.get_ref().account_id();
-        may_enter(&call, account_id)?;
+        may_enter(&call, request.get_ref().account_id())?;
         let users = self.views().users();
         let position = users
             .fresh(convert::freshness(read), call.wait_until())
             .await?;
         self.still_acts(&call)?;
-        if let Ok(account) = AccountId::parse(account_id)
-            && self.views().accounts().get(&account)?.is_none()
-        {
-            return Err(account_not_found());
-        }
         Ok((call, position))
+    }
+
+    /// Whether there is an account, by its view.
+    fn there_is(&self, account: &AccountId) -> Outcome<()> {
+        match self.views().accounts().revision(account)? {
+            Some(_) => Ok(()),
+            None => Err(account_not_found()),
+        }
     }
 
     /// Whether the caller, where it is a user, may act as what its token says, by the users view.
@@ -204,19 +219,11 @@ impl Directory {
         let (Some(id), Some(account)) = (caller.user(), &caller.account) else {
             return Ok(());
         };
-        let Some(FoundUser::Present(row)) = self.views().users().get(account, id)? else {
+        let users = self.views().users().at(self.executor().clock.now());
+        let Some(FoundUser::Present(row)) = users.get(account, id)? else {
             return Err(not_acting(&caller.actor));
         };
-        let status = match row.status {
-            UserStatus::AutoLocked => {
-                let settings = self.views().accounts().settings(&row.home_account_id)?;
-                row.facets
-                    .at(&settings, self.executor().clock.now())
-                    .status()
-            }
-            recorded => recorded,
-        };
-        let can_act = match status {
+        let can_act = match row.status {
             UserStatus::Active | UserStatus::AwaitingNewPassword | UserStatus::Recovery => true,
             UserStatus::Deleted
             | UserStatus::Inactive

@@ -105,6 +105,14 @@ impl Facets {
         self
     }
 
+    /// Whether the status may change without an event, as the settings of its account say.
+    #[must_use]
+    pub const fn depends_on_clock(&self) -> bool {
+        self.auto_locked_at.is_some()
+            || self.reset_until.is_some()
+            || (self.password_set_at.is_some() && !self.new_password)
+    }
+
     /// When the system's lock ends by itself, where it does (R14).
     #[must_use]
     pub fn lock_expires_at(&self, settings: &Settings) -> Option<Timestamp> {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::error::StoreError;
-use crate::event::RecordedEvent;
+use crate::event::{RecordedEvent, ToldEvent};
 use crate::judge::KeyState;
 use crate::page::Page;
 use crate::read::{Direction, Filter, Follow, ReadQuery, StreamQuery};
@@ -144,7 +144,16 @@ impl Log {
     /// When the log cannot be read.
     pub async fn read(&self, query: &ReadQuery) -> Result<Vec<RecordedEvent>, StoreError> {
         let (above, up_to) = self.bounds(query).await?;
-        self.read_page(query, above, up_to).await
+        self.open(self.page(query, above, up_to).await?).await
+    }
+
+    /// As [`Self::read`], told as text.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn list(&self, query: &ReadQuery) -> Result<Vec<ToldEvent>, StoreError> {
+        let (above, up_to) = self.bounds(query).await?;
+        self.list_between(query, above, up_to).await
     }
 
     /// The positions that a query may find events at: above the first, up to the second, which is the head at most.
@@ -161,7 +170,7 @@ impl Log {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn read_stream(&self, query: &StreamQuery) -> Result<Vec<RecordedEvent>, StoreError> {
+    pub async fn read_stream(&self, query: &StreamQuery) -> Result<Vec<ToldEvent>, StoreError> {
         let page = Page {
             stream: Some(query.stream.clone()),
             direction: query.direction,
@@ -173,7 +182,7 @@ impl Log {
                 ..Filter::default()
             },
         };
-        self.open(self.inner.home.page(&page).await?).await
+        self.tell(self.inner.home.page(&page).await?).await
     }
 
     /// Every event from a position on, page by page; with `follow` forwards also every event to come.
@@ -338,12 +347,22 @@ impl Log {
         Ok((above, up_to))
     }
 
-    pub(crate) async fn read_page(
+    /// As [`Self::list`], above the first position and up to the second.
+    pub(crate) async fn list_between(
         &self,
         query: &ReadQuery,
         above: u64,
         up_to: u64,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+    ) -> Result<Vec<ToldEvent>, StoreError> {
+        self.tell(self.page(query, above, up_to).await?).await
+    }
+
+    async fn page(
+        &self,
+        query: &ReadQuery,
+        above: u64,
+        up_to: u64,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         let page = Page {
             stream: None,
             direction: query.direction,
@@ -352,20 +371,33 @@ impl Log {
             limit: query.limit.max(1),
             filter: query.filter.clone(),
         };
-        self.open(self.inner.home.page(&page).await?).await
+        self.inner.home.page(&page).await
     }
 
     async fn open(&self, stored: Vec<StoredEvent>) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.with_keys(stored, |keys, event| keys.open(event)).await
+    }
+
+    async fn tell(&self, stored: Vec<StoredEvent>) -> Result<Vec<ToldEvent>, StoreError> {
+        self.with_keys(stored, |keys, event| keys.tell(event)).await
+    }
+
+    async fn with_keys<E: Send + 'static>(
+        &self,
+        stored: Vec<StoredEvent>,
+        each: fn(&mut PageKeys<'_>, StoredEvent) -> Result<E, StoreError>,
+    ) -> Result<Vec<E>, StoreError> {
         let keys = self.inner.keys.clone();
         let large = stored.len() > LARGE_PAGE;
-        let open = move || {
+        let all = move || {
             let mut keys = PageKeys::new(&keys);
-            stored.into_iter().map(|event| keys.open(event)).collect()
+            let events = stored.into_iter();
+            events.map(|event| each(&mut keys, event)).collect()
         };
         if !large {
-            return open();
+            return all();
         }
-        tokio::task::spawn_blocking(open)
+        tokio::task::spawn_blocking(all)
             .await
             .map_err(StoreError::unavailable)?
     }

@@ -40,6 +40,11 @@ pub(super) async fn answer_heads(
         if came == Ok(0) {
             return;
         }
+        // Who is about to ask comes along.
+        tokio::task::yield_now().await;
+        while let Ok(question) = questions.try_recv() {
+            asking.push(question);
+        }
         let answer = asker.head(&tail).await;
         if let Ok(head) = answer {
             tail.reached(head);

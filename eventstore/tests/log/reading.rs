@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use rollbook_eventstore::{Direction, Filter, Follow, Log, ReadQuery, RecordedEvent};
+use rollbook_eventstore::{Direction, Filter, Follow, Log, ReadQuery, RecordedEvent, ToldEvent};
 
-use crate::given::{adds, all, event, named, of, stream};
+use crate::given::{adds, all, event, forgets, named, of, stream};
 use crate::house::{House, on_both_homes};
 
 on_both_homes! {
@@ -16,6 +16,7 @@ on_both_homes! {
     r59_times_bound_what_is_read
     r59_a_replay_gives_everything_once_and_goes_on_with_what_is_new
     r59_a_replay_without_follow_ends
+    r59_what_is_listed_is_what_is_read
     r56_a_batch_to_follow_is_never_part_of_a_commit
     the_hash_of_an_event_is_that_of_its_stored_form
 }
@@ -238,7 +239,7 @@ async fn r59_a_replay_gives_everything_once_and_goes_on_with_what_is_new(house: 
     };
     let (everything, acme) = tokio::join!(take(Box::pin(everything)), take(Box::pin(acme)));
     last.await.unwrap();
-    let events = |items: Vec<Follow>| -> Vec<RecordedEvent> {
+    let events = |items: Vec<Follow>| -> Vec<ToldEvent> {
         items
             .into_iter()
             .filter_map(|item| match item {
@@ -247,7 +248,7 @@ async fn r59_a_replay_gives_everything_once_and_goes_on_with_what_is_new(house: 
             })
             .collect()
     };
-    let written = all(&log).await;
+    let written = log.list(&ReadQuery::default()).await.unwrap();
     assert_eq!(events(everything.unwrap()), written);
     let of_acme: Vec<_> = written
         .into_iter()
@@ -283,6 +284,42 @@ async fn r59_a_replay_without_follow_ends(house: &House) {
         })
         .collect();
     assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1]);
+}
+
+async fn r59_what_is_listed_is_what_is_read(house: &House) {
+    let log = house.open().await;
+    log.append(of(vec![adds("1", 0, 3)])).await.unwrap();
+    for (id, name) in [("2", "Åsa \"Märta\" Ek"), ("3", "$sealed")] {
+        let mut append = named(id, 0, name);
+        append.metadata.reason = Some("a reason".into());
+        append.metadata.trace_id = Some("a trace".into());
+        log.append(append).await.unwrap();
+    }
+    log.append(forgets("2", 1)).await.unwrap();
+    let read = all(&log).await;
+    let listed = log.list(&ReadQuery::default()).await.unwrap();
+    assert_eq!(read.len(), 6);
+    assert_eq!(listed.len(), read.len());
+    for (listed, mut read) in listed.into_iter().zip(read) {
+        read.payload.as_object_mut().unwrap().remove("$recorded_at");
+        let content: serde_json::Value = serde_json::from_str(&listed.payload).unwrap();
+        assert_eq!(content, read.payload);
+        let as_listed = ToldEvent {
+            position: read.position,
+            commit_position: read.commit_position,
+            account_id: read.account_id,
+            account_number: read.account_number,
+            stream: read.stream,
+            revision: read.revision,
+            event_type: read.event_type,
+            event_version: read.event_version,
+            recorded_at: read.recorded_at,
+            metadata: read.metadata,
+            reason: read.reason,
+            payload: listed.payload.clone(),
+        };
+        assert_eq!(listed, as_listed);
+    }
 }
 
 async fn r56_a_batch_to_follow_is_never_part_of_a_commit(house: &House) {

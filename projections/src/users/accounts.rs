@@ -67,6 +67,11 @@ const SELECT_LOGIN: &str = "
     FROM accounts
     WHERE account_id = ?1";
 
+const SELECT_REVISION: &str = "
+    SELECT revision
+    FROM accounts
+    WHERE account_id = ?1";
+
 const SELECT_SETTINGS: &str = "
     SELECT settings
     FROM accounts
@@ -162,16 +167,15 @@ impl Accounts {
         })
     }
 
-    /// The settings of an account; the usual ones where there is none.
+    /// The number of an account's last event; nothing where there is no such account.
     ///
     /// # Errors
     /// The file of the view cannot be read.
-    pub fn settings(&self, account: &AccountId) -> Result<Settings, ReadError> {
+    pub fn revision(&self, account: &AccountId) -> Result<Option<u64>, ReadError> {
         self.0.look_up(|tables| {
-            let settings = first(tables, SELECT_SETTINGS, [account.as_str()], |row| {
-                json(row, 0)
-            })?;
-            Ok(settings.unwrap_or_default())
+            first(tables, SELECT_REVISION, [account.as_str()], |row| {
+                row.get(0)
+            })
         })
     }
 
@@ -210,6 +214,14 @@ pub(super) fn login_of(tables: &Connection, account: &AccountId) -> rusqlite::Re
         coded(row, 0)
     })?;
     Ok(login.unwrap_or_default())
+}
+
+/// The settings of an account; the usual ones where there is none.
+pub(super) fn settings_of(tables: &Connection, account: &AccountId) -> rusqlite::Result<Settings> {
+    let settings = first(tables, SELECT_SETTINGS, [account.as_str()], |row| {
+        json(row, 0)
+    })?;
+    Ok(settings.unwrap_or_default())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<AccountRow> {

@@ -1,12 +1,16 @@
 //! Finding the users of one account by what names them.
 
+use std::cell::OnceCell;
+
+use rollbook_aggregates::account::Settings;
 use rollbook_aggregates::domain::Timestamp;
-use rollbook_aggregates::user::Facets;
+use rollbook_aggregates::user::{Allegiances, Facets, Status};
 use rollbook_aggregates::values::{AccountId, Login, UserId};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
-use super::{DeletedUser, FoundUser, UserRow, accounts};
-use crate::columns::{account, coded, id, json, optional_time, time};
+use super::{DeletedUser, FoundUser, UserCompany, UserRow, accounts};
+use crate::columns::{account, coded, id, json, list, optional_time, time};
 use crate::page::{first, rows};
 use crate::text::sort_key;
 
@@ -14,18 +18,10 @@ use crate::text::sort_key;
 macro_rules! columns {
     () => {
         "user_id, signature, first_name, last_name, email, phone, mobile_phone, language,
-        user_type, status, roles, permissions,
-        CASE companies
-            WHEN 0 THEN '[]'
-            ELSE (
-                SELECT json_group_array(json_array(hex(company_id), hex(supervisor), show_as_addressee, json(allegiances)))
-                FROM user_companies
-                WHERE user_companies.user_id = users.user_id
-            )
-        END,
+        user_type, status, roles, permissions, companies,
         sessions_valid_from, created_at, modified_at, revision, position,
         active, locked, auto_locked_at, reset_until, new_password, password_set_at, onboarded,
-        second_factor, last_signed_in_at, external, coalesce(home_account_id, account_id)"
+        second_factor, last_signed_in_at, external, home_account_id"
     };
 }
 
@@ -63,6 +59,12 @@ const SELECT_BY_EMAIL: &str = concat!(
     LIMIT 2"
 );
 
+const SELECT_COMPANIES: &str = "
+    SELECT company_id, supervisor, show_as_addressee, allegiances
+    FROM user_companies
+    WHERE user_id = ?1
+    ORDER BY company_id";
+
 const SELECT_DELETED: &str = "
     SELECT created_at, deleted_at, revision, position
     FROM deleted_users
@@ -73,6 +75,10 @@ pub(super) struct Finder<'a> {
     tables: &'a Connection,
     account: &'a AccountId,
     login: Login,
+    /// The time that statuses are told by; without it they are what is recorded.
+    now: Option<Timestamp>,
+    /// The settings of the account, once they were needed.
+    settings: OnceCell<Settings>,
 }
 
 impl<'a> Finder<'a> {
@@ -81,7 +87,36 @@ impl<'a> Finder<'a> {
             tables,
             account,
             login: accounts::login_of(tables, account)?,
+            now: None,
+            settings: OnceCell::new(),
         })
+    }
+
+    /// Tells statuses by a time.
+    pub(super) fn at(mut self, now: Option<Timestamp>) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// The status of a user of a home account at a time.
+    fn status_at(
+        &self,
+        facets: Facets,
+        home: &AccountId,
+        now: Timestamp,
+    ) -> rusqlite::Result<Status> {
+        if home != self.account {
+            let settings = accounts::settings_of(self.tables, home)?;
+            return Ok(facets.at(&settings, now).status());
+        }
+        let settings = match self.settings.get() {
+            Some(settings) => settings,
+            None => {
+                let settings = accounts::settings_of(self.tables, home)?;
+                self.settings.get_or_init(|| settings)
+            }
+        };
+        Ok(facets.at(settings, now).status())
     }
 
     pub(super) fn find(&self, user: UserId) -> rusqlite::Result<Option<FoundUser>> {
@@ -131,8 +166,28 @@ impl<'a> Finder<'a> {
             .collect()
     }
 
+    fn companies(&self, user: UserId, count: usize) -> rusqlite::Result<Vec<UserCompany>> {
+        let mut select = self.tables.prepare_cached(SELECT_COMPANIES)?;
+        let mut companies = Vec::with_capacity(count);
+        let mut found = select.query([user.as_uuid().into_bytes()])?;
+        while let Some(row) = found.next()? {
+            companies.push(company(row)?);
+        }
+        Ok(companies)
+    }
+
     /// Reads the columns of a user, in their order.
     fn read(&self, row: &Row<'_>) -> rusqlite::Result<UserRow> {
+        let user_id: UserId = id(row, 0)?;
+        let facets = facets(row, 18)?;
+        let home_account_id = match row.get_ref(28)? {
+            ValueRef::Null => self.account.clone(),
+            _ => account(row, 28)?,
+        };
+        let status = match self.now.filter(|_| facets.depends_on_clock()) {
+            Some(now) => self.status_at(facets, &home_account_id, now)?,
+            None => coded(row, 9)?,
+        };
         let signature: String = row.get(1)?;
         let email: String = row.get(4)?;
         let user_name = match self.login {
@@ -141,7 +196,7 @@ impl<'a> Finder<'a> {
         };
         Ok(UserRow {
             account_id: self.account.clone(),
-            user_id: id(row, 0)?,
+            user_id,
             signature,
             user_name,
             first_name: row.get(2)?,
@@ -151,22 +206,37 @@ impl<'a> Finder<'a> {
             mobile_phone: row.get(6)?,
             language: row.get(7)?,
             user_type: coded(row, 8)?,
-            status: coded(row, 9)?,
+            status,
             external: row.get(27)?,
-            home_account_id: account(row, 28)?,
-            roles: json(row, 10)?,
-            permissions: json(row, 11)?,
-            companies: json(row, 12)?,
+            home_account_id,
+            roles: list(row, 10)?,
+            permissions: list(row, 11)?,
+            companies: match row.get(12)? {
+                0 => Vec::new(),
+                count => self.companies(user_id, count)?,
+            },
             sessions_valid_from: time(row, 13)?,
             created_at: time(row, 14)?,
             modified_at: time(row, 15)?,
             revision: row.get(16)?,
             position: row.get(17)?,
-            facets: facets(row, 18)?,
+            facets,
             second_factor: row.get(25)?,
             last_signed_in_at: optional_time(row, 26)?.filter(|time| *time > Timestamp::UNIX_EPOCH),
         })
     }
+}
+
+fn company(row: &Row<'_>) -> rusqlite::Result<UserCompany> {
+    Ok(UserCompany {
+        company_id: id(row, 0)?,
+        supervisor: id(row, 1)?,
+        show_as_addressee: row.get(2)?,
+        allegiances: match row.get_ref(3)?.as_str()? {
+            "{}" => Allegiances::default(),
+            _ => json(row, 3)?,
+        },
+    })
 }
 
 /// Reads what the status follows from, out of seven columns.

@@ -102,8 +102,17 @@ const INSERT_ROLE: &str = "
     VALUES (?1, ?2, ?3)";
 
 const PUT_COMPANY: &str = "
-    INSERT OR REPLACE INTO user_companies (user_id, company_id, supervisor, show_as_addressee, allegiances)
-    VALUES (?1, ?2, ?3, ?4, ?5)";
+    INSERT OR REPLACE INTO user_companies
+        (user_id, company_id, supervisor, show_as_addressee, allegiances, signature_key)
+    SELECT ?1, ?2, ?3, ?4, ?5, signature_key
+    FROM users
+    WHERE user_id = ?1 AND NOT external";
+
+/// A company's list goes by signature without looking beside its links.
+const SIGN_COMPANIES: &str = "
+    UPDATE OR FAIL user_companies
+    SET signature_key = ?2
+    WHERE user_id = ?1";
 
 const DELETE_COMPANY: &str = "
     DELETE FROM user_companies
@@ -275,6 +284,7 @@ impl Change<'_> {
             }
             UserEvent::UserSignatureChanged(changed) => {
                 let signature = signature(&changed.signature);
+                self.run(SIGN_COMPANIES, params![self.user, signature.2])?;
                 self.set(SET_SIGNATURE, &[&signature.0, &signature.1, &signature.2])
             }
             UserEvent::UserEmailChanged(changed) => {

@@ -44,6 +44,9 @@ const TRIED: i64 = 8;
 /// So many times farther is walked where the index alone tells who matches, and no row is fetched.
 const FARTHER: i64 = 32;
 
+/// So many users are walked past along an index in the time that one is fetched in and sorted.
+const FETCHED: i64 = 8;
+
 /// So many times more than are gathered on a short way are gathered when a walk was too long.
 const MORE: i64 = 10;
 
@@ -134,24 +137,41 @@ impl<'a> Listing<'a> {
         worth.clamp(*SHORT.start(), *SHORT.end())
     }
 
-    /// How far is walked before another way is thought of.
-    fn far(&self) -> i64 {
-        let asking = self
+    /// Whether the index that is walked along tells who matches, so that no row is fetched.
+    fn is_covered(&self) -> bool {
+        let mut asking = self
             .conditions
             .iter()
             .filter(|condition| condition.matches.is_some());
-        let mut columns = asking.map(|condition| condition.columns);
-        if columns.all(|columns| columns == self.column.only()) {
+        asking.all(|condition| {
+            let columns = condition.columns;
+            let covers = self.column.covers();
+            !columns.is_empty() && columns.iter().all(|column| covers.contains(column))
+        })
+    }
+
+    /// How far is walked before another way is thought of.
+    fn far(&self) -> i64 {
+        if self.is_covered() {
             FARTHER * self.short()
         } else {
             self.short()
         }
     }
 
+    /// About how far a walk leads until a page is full of members of a condition, of whom there are so many; nothing where
+    /// gathering them is shorter.
+    fn shorter_walk(&self, members: i64) -> Option<i64> {
+        let steps = one_more(self.query.limit).saturating_mul(self.users) / members.max(1);
+        let shorter = self.is_covered() && steps <= FETCHED * members;
+        // Twice as far, since they do not stand evenly.
+        shorter.then_some(2 * steps)
+    }
+
     /// The way that is shorter, as far as can be told without going it.
     fn way(&self) -> rusqlite::Result<Way> {
         let narrowest = self.narrowest(self.short())?;
-        Ok(narrowest.map_or(Way::Walk, |at| self.to_members(at)))
+        Ok(narrowest.map_or(Way::Walk, |(at, _)| self.to_members(at)))
     }
 
     /// The way to the members of a condition.
@@ -164,16 +184,16 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// The condition that the fewest fulfil, if they are at most so many.
-    fn narrowest(&self, most: i64) -> rusqlite::Result<Option<usize>> {
-        let mut narrowest = None;
-        let mut most = most;
+    /// The condition that the fewest fulfil and how many do, if they are at most so many.
+    fn narrowest(&self, most: i64) -> rusqlite::Result<Option<(usize, i64)>> {
+        let mut narrowest: Option<(usize, i64)> = None;
         for at in 0..self.conditions.len() {
             // Of two with as many, the one that the walk can keep to.
-            if let Some(count) = self.count_members(at, most)?
-                && (count < most || narrowest.is_none())
+            let bound = narrowest.map_or(most, |(_, fewest)| fewest);
+            if let Some(count) = self.count_members(at, bound)?
+                && narrowest.is_none_or(|(_, fewest)| count < fewest)
             {
-                (narrowest, most) = (Some(at), count);
+                narrowest = Some((at, count));
             }
         }
         Ok(narrowest)
@@ -201,10 +221,20 @@ impl<'a> Listing<'a> {
         if self.conditions.is_empty() {
             return self.walk(i64::MAX);
         }
-        if let Some(few) = self.narrowest(FEW)? {
+        if let Some((few, count)) = self.narrowest(FEW)? {
+            if let Some(steps) = self.shorter_walk(count)
+                && let Some(found) = self.walk_up_to(steps)?
+            {
+                return Ok(found);
+            }
             return self.go(self.to_members(few));
         }
-        if let Some(found) = self.walk_up_to(TRIED * one_more(self.query.limit))? {
+        let tried = if self.is_covered() {
+            FETCHED * TRIED
+        } else {
+            TRIED
+        };
+        if let Some(found) = self.walk_up_to(tried * one_more(self.query.limit))? {
             return Ok(found);
         }
         match self.way()? {
@@ -313,8 +343,7 @@ impl<'a> Listing<'a> {
 
     fn goes_on_behind(&self, budget: i64) -> rusqlite::Result<bool> {
         let mut next = Part::new("SELECT EXISTS (SELECT 1", []);
-        next.push(self.along());
-        next.push(self.sorted(1));
+        next.push(self.along(1));
         next.push(Part::new(" OFFSET ?)", [Value::Integer(budget)]));
         self.tables
             .prepare_cached(&next.sql)?

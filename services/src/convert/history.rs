@@ -6,7 +6,7 @@ pub use stored::{opening, read_stored_event, stored_event};
 
 use rollbook_aggregates::signin;
 use rollbook_aggregates::values::{AccountId, UserId};
-use rollbook_eventstore::{Direction, Filter, Reason, RecordedEvent, StreamId};
+use rollbook_eventstore::{Direction, Filter, Reason, StreamId, ToldEvent};
 use rollbook_proto::v1 as pb;
 use serde_json::{Map, Value};
 
@@ -126,20 +126,17 @@ pub(crate) fn direction(fields: &mut Fields, value: i32) -> Direction {
 
 /// An event as the contract has it.
 #[must_use]
-pub fn event(event: RecordedEvent, disclose: Disclose) -> pb::Event {
+pub fn event(event: ToldEvent, disclose: Disclose) -> pb::Event {
     let (reason, reason_disclosure) = match (event.reason, disclose) {
         (Reason::NotGiven, _) => (String::new(), pb::Disclosure::Unspecified),
         (Reason::Erased, _) => (String::new(), pb::Disclosure::Erased),
         (Reason::Known(_), Disclose::Withheld) => (String::new(), pb::Disclosure::Withheld),
         (Reason::Known(reason), Disclose::Shown) => (reason, pb::Disclosure::Shown),
     };
-    let mut payload = event.payload;
-    if let Some(object) = payload.as_object_mut() {
-        object.remove(rollbook_aggregates::domain::RECORDED_AT);
-    }
-    if disclose == Disclose::Withheld {
-        withhold(&mut payload);
-    }
+    let payload = match disclose {
+        Disclose::Shown => event.payload,
+        Disclose::Withheld => without_personal(event.payload),
+    };
     pb::Event {
         position: event.position,
         commit_position: event.commit_position,
@@ -156,9 +153,20 @@ pub fn event(event: RecordedEvent, disclose: Disclose) -> pb::Event {
         trace_id: event.metadata.trace_id.unwrap_or_default(),
         reason,
         reason_disclosure: reason_disclosure.into(),
-        payload: payload.to_string(),
+        payload,
         openings: Vec::new(),
     }
+}
+
+/// An event without its personal values. Most have none: within a text a quotation mark is escaped, so that nothing else looks
+/// like one. What is no JSON has none that could be told apart, and is not shown at all.
+fn without_personal(payload: String) -> String {
+    if !payload.contains("\"$personal\"") {
+        return payload;
+    }
+    let mut value: Value = serde_json::from_str(&payload).unwrap_or_default();
+    withhold(&mut value);
+    value.to_string()
 }
 
 /// Replaces every personal value.

@@ -8,7 +8,7 @@ mod watch;
 
 use std::collections::BTreeSet;
 
-use rollbook_aggregates::account::{Account, Settings};
+use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{
     AccessDenial, Blocker, CompanyProperties, Gone, Need, Person, Status, User,
@@ -119,13 +119,6 @@ pub fn deleted_user(deleted: &DeletedUser) -> pb::User {
         deleted_at: deleted.deleted_at,
     };
     gone_user(&gone, deleted.revision)
-}
-
-/// A user as the view has it, with its status by the clock.
-#[must_use]
-pub fn user_now(mut row: UserRow, settings: &Settings, now: Timestamp) -> pb::User {
-    row.status = row.facets.at(settings, now).status();
-    user_from_row(row)
 }
 
 /// A user as the view has it.

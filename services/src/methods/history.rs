@@ -8,7 +8,7 @@ mod trails;
 use futures::{Stream, StreamExt as _};
 use prost::Message as _;
 use rollbook_aggregates::values::AccountId;
-use rollbook_eventstore::{Direction, Filter, Follow, Log, ReadQuery, RecordedEvent, StoreError};
+use rollbook_eventstore::{Direction, Filter, Follow, Log, ReadQuery, StoreError, ToldEvent};
 use rollbook_projections::{FindEvents, ReadError, Trail};
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::history_service_server::HistoryService;
@@ -70,16 +70,16 @@ impl Directory {
     }
 
     /// A page of events: found by the audit trail where the log alone would have to be read through.
-    async fn events(&self, call: &Call, query: ReadQuery) -> Outcome<Vec<RecordedEvent>> {
+    async fn events(&self, call: &Call, query: ReadQuery) -> Outcome<Vec<ToldEvent>> {
         let Some(trail) = trail_of(&query.filter) else {
-            return Ok(self.log().read(&query).await?);
+            return Ok(self.log().list(&query).await?);
         };
         let (above, up_to) = self.log().span(&query).await?;
         let audit = self.views().audit();
         match audit.fresh(at_least(up_to), call.wait_until()).await {
             Ok(_) => {}
             // The log has every answer, if a slow one.
-            Err(ReadError::Stopped { .. }) => return Ok(self.log().read(&query).await?),
+            Err(ReadError::Stopped { .. }) => return Ok(self.log().list(&query).await?),
             Err(error) => return Err(error.into()),
         }
         let positions = audit
@@ -98,7 +98,7 @@ impl Directory {
             positions,
             ..Filter::default()
         };
-        Ok(self.log().read(&ReadQuery { filter, ..query }).await?)
+        Ok(self.log().list(&ReadQuery { filter, ..query }).await?)
     }
 
     async fn replay(&self, request: Request<pb::ReplayEventsRequest>) -> Outcome<Replay> {

@@ -62,4 +62,5 @@ fn r13_what_the_clock_has_brought_about_counts_though_nothing_is_recorded() {
     assert_eq!(status(Duration::hours(1)), Status::Active);
     assert_eq!(status(Duration::days(1)), Status::AwaitingNewPassword);
     assert_eq!(recorded.status(), Status::AutoLocked);
+    assert!(recorded.depends_on_clock());
 }

@@ -42,6 +42,17 @@ pub(super) struct Condition {
     pub(super) members: Option<Members>,
     /// The stretch of a column's index in which they lie.
     pub(super) stretch: Option<Stretch>,
+    /// What has them alone, by signature.
+    pub(super) alone: Option<Alone>,
+}
+
+/// Where the members of a condition stand by themselves, by signature.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Alone {
+    /// In the links of a company.
+    Company(CompanyId),
+    /// In the index of those who are inactive.
+    Inactive,
 }
 
 /// The users that fulfil a condition.
@@ -97,7 +108,7 @@ impl Condition {
             matches: Some(matches),
             columns,
             members,
-            stretch: None,
+            ..Self::default()
         }
     }
 
@@ -109,7 +120,12 @@ impl Condition {
     /// Whether a walk along a column leads past its members alone.
     pub(super) fn walks_along(&self, column: Column) -> bool {
         let stretch = self.stretch.as_ref();
-        stretch.is_some_and(|stretch| stretch.column == column)
+        stretch.is_some_and(|stretch| stretch.column == column) || self.alone_by(column).is_some()
+    }
+
+    /// Where its members stand by themselves in the order of a column.
+    pub(super) fn alone_by(&self, column: Column) -> Option<Alone> {
+        self.alone.filter(|_| column == Column::Signature)
     }
 
     /// The bounds it sets to a walk along a column, on the sides that are asked for.
@@ -159,7 +175,10 @@ pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> 
     }
     match query.active {
         Some(false) => {
-            conditions.push(by_number("active = 0".to_owned(), &["active"]));
+            conditions.push(Condition {
+                alone: Some(Alone::Inactive),
+                ..by_number("active = 0".to_owned(), &["active"])
+            });
         }
         Some(true) => conditions.push(Condition::new(Part::new("active", []), &["active"], None)),
         None => {}
@@ -184,21 +203,21 @@ pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> 
 }
 
 fn in_company(company: CompanyId) -> Condition {
-    let company = || [blob(company.as_uuid())];
+    let id = || [blob(company.as_uuid())];
     let matches = Part::new(
         "EXISTS (
             SELECT 1
             FROM user_companies
             WHERE user_companies.user_id = users.user_id AND company_id = ?
         )",
-        company(),
+        id(),
     );
     let members = "SELECT user_id FROM user_companies WHERE company_id = ?";
-    Condition::new(
-        matches,
-        &[],
-        Some(Members::certain(Part::new(members, company()))),
-    )
+    let members = Members::certain(Part::new(members, id()));
+    Condition {
+        alone: Some(Alone::Company(company)),
+        ..Condition::new(matches, &[], Some(members))
+    }
 }
 
 fn with_role(account: Value, role: Value) -> Condition {

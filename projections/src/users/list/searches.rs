@@ -40,37 +40,33 @@ pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> 
 /// That a column fits a pattern.
 fn fits(query: &ListUsers, column: Column, pattern: &Pattern) -> Condition {
     let (key, index) = column.names();
+    let fits = || Part::new(format!("fits(?, {key})"), [pattern.to_value()]);
     let bound = pattern.whole().is_some() || !pattern.beginning().is_empty();
     let stretch = bound.then(|| Stretch::of(column, pattern));
     let members = stretch.as_ref().map(|stretch| {
         let account = Value::Text(query.account.as_str().to_owned());
         let mut ids = Part::new(
-            format!(
-                "SELECT number FROM users INDEXED BY {index} WHERE account_id = ? AND {key} >= ?"
-            ),
-            [account, Value::Text(stretch.from.clone())],
+            format!("SELECT number FROM users INDEXED BY {index} WHERE account_id = ? AND "),
+            [account],
         );
-        if let Some(before) = &stretch.before {
-            ids.push(Part::new(
-                format!(" AND {key} < ?"),
-                [Value::Text(before.clone())],
-            ));
-        }
+        ids.push(stretch.holds(key));
         let counted = ids.clone();
-        ids.push(Part::new(
-            format!(" AND fits(?, {key})"),
-            [pattern.to_value()],
-        ));
+        if !pattern.is_stretch() {
+            ids.push(Part::new(" AND ", []));
+            ids.push(fits());
+        }
         Members {
             counted: Some(counted),
             ..Members::numbered(ids)
         }
     });
+    let told = stretch.as_ref().filter(|_| pattern.is_stretch());
     Condition {
-        matches: Some(Part::new(format!("fits(?, {key})"), [pattern.to_value()])),
-        columns: column.only(),
+        matches: Some(told.map_or_else(fits, |stretch| stretch.holds(key))),
+        columns: &column.covers()[..1],
         members,
         stretch,
+        ..Condition::default()
     }
 }
 
@@ -88,6 +84,16 @@ impl Stretch {
             from,
             before,
         }
+    }
+
+    /// That a key lies in it.
+    fn holds(&self, key: &str) -> Part {
+        let mut holds = Part::new(format!("{key} >= ?"), [Value::Text(self.from.clone())]);
+        if let Some(before) = &self.before {
+            let before = [Value::Text(before.clone())];
+            holds.push(Part::new(format!(" AND {key} < ?"), before));
+        }
+        holds
     }
 }
 
@@ -194,8 +200,7 @@ fn supervised(query: &ListUsers, by: Part, members: Members) -> Condition {
     ids.push(link);
     Condition {
         matches: Some(matches),
-        columns: &[],
         members: Some(Members { ids, ..members }),
-        stretch: None,
+        ..Condition::default()
     }
 }

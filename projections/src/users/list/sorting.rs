@@ -87,19 +87,20 @@ impl Column {
         }
     }
 
-    /// The column alone.
-    pub(super) const fn only(self) -> &'static [&'static str] {
+    /// What its index tells of a user, beside who it is: itself first.
+    pub(super) const fn covers(self) -> &'static [&'static str] {
         match self {
-            Self::Signature => &["signature_key"],
-            Self::FirstName => &["first_name_key"],
-            Self::LastName => &["last_name_key"],
-            Self::Email => &["email_key"],
-            Self::Status => &["status"],
-            Self::UserType => &["user_type"],
-            Self::FirstRole => &["first_role"],
-            Self::LastSignedInAt => &["last_signed_in_at"],
-            Self::CreatedAt => &["created_at"],
-            Self::ModifiedAt => &["modified_at"],
+            Self::Signature => &["signature_key", "active"],
+            Self::FirstName => &["first_name_key", "active", "last_name_key"],
+            Self::LastName => &["last_name_key", "active", "first_name_key"],
+            Self::Email => &["email_key", "active"],
+            // What is generated is computed anew from the row.
+            Self::Status => &[],
+            Self::UserType => &["user_type", "active"],
+            Self::FirstRole => &["first_role", "active"],
+            Self::LastSignedInAt => &["last_signed_in_at", "active"],
+            Self::CreatedAt => &["created_at", "active"],
+            Self::ModifiedAt => &["modified_at", "active"],
         }
     }
 

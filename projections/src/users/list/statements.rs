@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use rusqlite::types::Value;
 
 use super::Listing;
-use super::filters::{Part, blob};
+use super::filters::{Alone, Condition, Part, blob};
+use super::sorting::Column;
 use crate::page::one_more;
 
 impl Listing<'_> {
@@ -36,10 +37,18 @@ impl Listing<'_> {
 
     /// What must be true of a user, but for what is certain of those gathered by conditions.
     pub(super) fn matching(&self, gathered: &[usize]) -> Part {
+        self.matching_beside(|at, condition| {
+            gathered.contains(&at) && condition.is_certain_of_members()
+        })
+    }
+
+    /// What must be true of a user, but for what is certain.
+    fn matching_beside(&self, certain: impl Fn(usize, &Condition) -> bool) -> Part {
         let mut matching = Part::new("", []);
         for (at, condition) in self.conditions.iter().enumerate() {
-            let certain = gathered.contains(&at) && condition.is_certain_of_members();
-            if let Some(matches) = condition.matches.as_ref().filter(|_| !certain) {
+            if let Some(matches) = &condition.matches
+                && !certain(at, condition)
+            {
                 matching.push(Part::new(" AND ", []));
                 matching.push(matches.clone());
             }
@@ -48,13 +57,13 @@ impl Listing<'_> {
     }
 
     /// That a user stands behind where the page before ended.
-    pub(super) fn behind(&self) -> Part {
+    fn behind(&self, order: &Order) -> Part {
         let Some(after) = &self.query.after else {
             return Part::new("", []);
         };
-        let (key, beyond) = (self.column.names().0, self.order().1);
+        let (Order { key, id }, beyond) = (order, self.order().1);
         Part::new(
-            format!(" AND ({key}, user_id) {beyond} (?, ?)"),
+            format!(" AND ({key}, {id}) {beyond} (?, ?)"),
             [after.value.to_value(), blob(after.user_id.as_uuid())],
         )
     }
@@ -67,31 +76,62 @@ impl Listing<'_> {
         }
     }
 
-    pub(super) fn sorted(&self, limit: i64) -> Part {
-        let (key, order) = (self.column.names().0, self.order().0);
+    fn sorted(&self, by: &Order, limit: i64) -> Part {
+        let (Order { key, id }, order) = (by, self.order().0);
         Part::new(
-            format!(" ORDER BY {key} {order}, user_id {order} LIMIT ?"),
+            format!(" ORDER BY {key} {order}, {id} {order} LIMIT ?"),
             [Value::Integer(limit)],
         )
     }
 
     pub(super) fn gathering(&self, by: &[usize]) -> Part {
-        let key = self.column.names().0;
+        let order = Order::in_rows(self.column);
+        let key = order.key;
         let mut places = Part::new(format!("SELECT number, user_id, {key} "), []);
         places.push(self.gathered(by));
-        places.push(self.behind());
-        places.push(self.sorted(one_more(self.query.limit)));
+        places.push(self.behind(&order));
+        places.push(self.sorted(&order, one_more(self.query.limit)));
         places
     }
 
-    /// The users along the index of the column, from behind the page before; only as far as a search allows.
-    pub(super) fn along(&self) -> Part {
-        let (key, index) = self.column.names();
-        let mut along = Part::new(
-            format!(" FROM users INDEXED BY {index} WHERE account_id = ?"),
-            [self.account()],
-        );
-        along.push(self.behind());
+    /// The condition whose members are walked along instead of all users, and where they stand.
+    fn alone(&self) -> Option<(usize, Alone)> {
+        let conditions = self.conditions.iter().enumerate();
+        let mut alone = conditions.filter_map(|(at, it)| Some((at, it.alone_by(self.column)?)));
+        alone.next()
+    }
+
+    /// The next so many users along the index of the column, from behind the page before; only as far as a search allows.
+    pub(super) fn along(&self, budget: i64) -> Part {
+        let rows = Order::in_rows(self.column);
+        let (from, given, order) = match self.alone() {
+            Some((_, Alone::Company(company))) => (
+                "user_companies AS link INDEXED BY user_companies_by_company
+                CROSS JOIN users ON users.user_id = link.user_id AND users.account_id = ?
+                WHERE link.company_id = ?"
+                    .to_owned(),
+                vec![self.account(), blob(company.as_uuid())],
+                Order {
+                    key: "link.signature_key",
+                    id: "link.user_id",
+                },
+            ),
+            Some((_, Alone::Inactive)) => (
+                "users INDEXED BY users_inactive WHERE account_id = ? AND active = 0".to_owned(),
+                vec![self.account()],
+                rows,
+            ),
+            None => (
+                format!(
+                    "users INDEXED BY {} WHERE account_id = ?",
+                    self.column.names().1
+                ),
+                vec![self.account()],
+                rows,
+            ),
+        };
+        let mut along = Part::new(format!(" FROM {from}"), given);
+        along.push(self.behind(&order));
         for condition in &self.conditions {
             // Where a page went before, its end is the nearer bound on that side.
             let after = self.query.after.is_some();
@@ -99,31 +139,49 @@ impl Listing<'_> {
                 self.query.descending || !after,
                 !self.query.descending || !after,
             );
-            along.push(condition.bounds(self.column, key, lower, upper));
+            along.push(condition.bounds(self.column, order.key, lower, upper));
         }
+        along.push(self.sorted(&order, budget));
         along
     }
 
     /// The places of those who match among the next `budget` users.
     pub(super) fn walking(&self, budget: i64) -> Part {
         let key = self.column.names().0;
+        let alone = self.alone().map(|(at, _)| at);
         // Columns that nobody asks for would be fetched from beside the index.
-        let asked = self
-            .conditions
-            .iter()
-            .flat_map(|condition| condition.columns);
+        let asked = self.conditions.iter().enumerate();
+        let asked = asked.filter(|(at, _)| Some(*at) != alone);
+        let asked = asked.flat_map(|(_, condition)| condition.columns);
         let columns: BTreeSet<&str> = asked.copied().chain(["number", "user_id", key]).collect();
-        let columns = columns.into_iter().collect::<Vec<_>>().join(", ");
+        let columns = columns
+            .into_iter()
+            .map(|name| format!("users.{name} AS {name}"));
+        let columns = columns.collect::<Vec<_>>().join(", ");
         let mut places = Part::new(
             format!("SELECT number, user_id, {key} FROM (SELECT {columns}"),
             [],
         );
-        places.push(self.along());
-        places.push(self.sorted(budget));
+        places.push(self.along(budget));
         places.push(Part::new(") AS users WHERE TRUE", []));
-        places.push(self.matching(&[]));
+        places.push(self.matching_beside(|at, _| Some(at) == alone));
         let wanted = Value::Integer(one_more(self.query.limit));
         places.push(Part::new(" LIMIT ?", [wanted]));
         places
+    }
+}
+
+/// What users are sorted by where they are read from; equal ones by their id.
+struct Order {
+    key: &'static str,
+    id: &'static str,
+}
+
+impl Order {
+    const fn in_rows(column: Column) -> Self {
+        Self {
+            key: column.names().0,
+            id: "user_id",
+        }
     }
 }

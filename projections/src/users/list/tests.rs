@@ -49,8 +49,8 @@ const USERS: &str = "
     FROM users
     WHERE first_role <> '';
 
-    INSERT INTO user_companies (user_id, company_id, supervisor, show_as_addressee)
-    SELECT user_id, CAST('company-company-' AS BLOB), CAST('0000000000000919' AS BLOB), 0
+    INSERT INTO user_companies (user_id, company_id, supervisor, show_as_addressee, signature_key)
+    SELECT user_id, CAST('company-company-' AS BLOB), CAST('0000000000000919' AS BLOB), 0, signature_key
     FROM users
     WHERE companies = 1;
 ";
@@ -290,6 +290,84 @@ fn r51_a_search_in_the_column_that_sorts_reads_that_stretch_of_its_index_alone()
 }
 
 #[test]
+fn r50_a_company_by_signature_is_walked_along_its_links() {
+    let tables = tables();
+    for descending in [false, true] {
+        let query = ListUsers {
+            descending,
+            ..queries()[1].clone()
+        };
+        let after = list(&tables, &query).unwrap().next;
+        assert!(after.is_some());
+        for (after, seek) in [
+            (None, "(company_id=?)"),
+            (after, "(company_id=? AND (signature_key,user_id)"),
+        ] {
+            let query = ListUsers {
+                after,
+                ..query.clone()
+            };
+            listing(&tables, &query, |listing| {
+                let plan = plan(&tables, &listing.walking(i64::MAX));
+                let links = format!("link USING COVERING INDEX user_companies_by_company {seek}");
+                assert!(plan.contains(&links), "{plan}");
+                assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+            });
+        }
+    }
+}
+
+#[test]
+fn r50_the_index_of_a_column_tells_who_is_active() {
+    let tables = tables();
+    for (sort, index) in COLUMNS {
+        if sort == UserSort::Status {
+            continue;
+        }
+        let query = ListUsers {
+            sort,
+            active: Some(false),
+            ..everybody()
+        };
+        listing(&tables, &query, |listing| {
+            assert!(listing.is_covered());
+            let plan = plan(&tables, &listing.walking(i64::MAX));
+            let alone = sort == UserSort::Signature;
+            let index = if alone { "users_inactive" } else { index };
+            let covered = format!("COVERING INDEX {index}");
+            assert!(plan.contains(&covered), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        });
+    }
+}
+
+#[test]
+fn few_are_walked_to_where_that_is_shorter() {
+    let tables = tables();
+    for (limit, sort, walked) in [
+        (3, UserSort::Signature, true),
+        (7, UserSort::Signature, false),
+        (3, UserSort::Status, false),
+    ] {
+        let query = ListUsers {
+            limit,
+            sort,
+            active: Some(false),
+            ..everybody()
+        };
+        listing(&tables, &query, |listing| {
+            let (_, inactive) = listing.narrowest(FEW).unwrap().unwrap();
+            assert_eq!(inactive, 15);
+            assert_eq!(
+                listing.shorter_walk(inactive).is_some(),
+                walked,
+                "{limit} {sort:?}"
+            );
+        });
+    }
+}
+
+#[test]
 fn few_are_gathered_by_their_own_index() {
     let tables = tables();
     let members = [
@@ -311,7 +389,7 @@ fn few_are_gathered_by_their_own_index() {
             ..query
         };
         listing(&tables, &query, |listing| {
-            let narrowest = listing.narrowest(300).unwrap().unwrap();
+            let (narrowest, _) = listing.narrowest(300).unwrap().unwrap();
             let plan = plan(&tables, &listing.gathering(&[narrowest]));
             assert!(
                 plan.contains(index) && !plan.contains("users_by_created_at"),

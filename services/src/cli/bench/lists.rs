@@ -46,6 +46,14 @@ pub struct ListsFlags {
     /// About how many events each user has
     #[arg(long, value_name = "N", default_value_t = 4)]
     events: u32,
+    /// Ask only the questions whose name has this in it, such as `by id` or `prefix`
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    only: String,
     /// Leave the embedded log out
     #[arg(long)]
     no_embedded: bool,

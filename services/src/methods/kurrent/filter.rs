@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use fancy_regex::{Regex, RegexBuilder};
-use rollbook_eventstore::RecordedEvent;
+use rollbook_eventstore::ToldEvent;
 use rollbook_proto::kurrent::streams::read_req::options::FilterOptions;
 use rollbook_proto::kurrent::streams::read_req::options::filter_options::{
     Expression, Filter, Window,
@@ -69,7 +69,7 @@ impl EventFilter {
         })
     }
 
-    pub(super) fn passes(&self, event: &RecordedEvent) -> Outcome<bool> {
+    pub(super) fn passes(&self, event: &ToldEvent) -> Outcome<bool> {
         let text = match self.of {
             Of::Stream => Cow::Owned(event.stream.to_string()),
             Of::Type => Cow::Borrowed(event.event_type.as_str()),

@@ -1,9 +1,7 @@
 //! Reads that end: so many events of a stream or of the log.
 
 use futures::StreamExt as _;
-use rollbook_eventstore::{
-    Direction, Filter, Follow, ReadQuery, RecordedEvent, StreamId, StreamQuery,
-};
+use rollbook_eventstore::{Direction, Filter, Follow, ReadQuery, StreamId, StreamQuery, ToldEvent};
 
 use super::super::streaming::{Gone, send};
 use super::asked::{Named, Start};
@@ -78,7 +76,7 @@ impl Reader {
     }
 
     /// The last event of a stream that the caller may see.
-    pub(super) async fn last(&self, stream: &StreamId) -> Outcome<Option<RecordedEvent>> {
+    pub(super) async fn last(&self, stream: &StreamId) -> Outcome<Option<ToldEvent>> {
         let query = StreamQuery {
             stream: stream.clone(),
             account_id: self.account.clone(),

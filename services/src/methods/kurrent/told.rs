@@ -1,6 +1,6 @@
 //! Events and what is said around them, in the words of that contract.
 
-use rollbook_eventstore::{Clock, RecordedEvent, Timestamp};
+use rollbook_eventstore::{Clock, Timestamp, ToldEvent};
 use rollbook_proto::kurrent as shared;
 use rollbook_proto::kurrent::streams as wire;
 use rollbook_proto::kurrent::streams::read_resp::Content;
@@ -40,7 +40,7 @@ struct Beside<'a> {
 }
 
 impl Teller {
-    pub(super) fn event(&self, recorded: RecordedEvent) -> ReadResp {
+    pub(super) fn event(&self, recorded: ToldEvent) -> ReadResp {
         let (position, revision) = (recorded.position, recorded.revision - 1);
         let created = ticks(recorded.recorded_at).to_string();
         let id = Uuid::new_v5(&self.log_id, &position.to_be_bytes());

@@ -16,7 +16,7 @@ use super::{may_reach, not_own, user_not_found};
 use crate::caller::Role;
 use crate::convert::{
     self, Fields, FoundUsers, ListedUsers, UserKeyword, blocker, deleted_user, denial,
-    user_from_row, user_now,
+    user_from_row,
 };
 use crate::executor::{Options, access_id};
 use crate::failure::{Failure, Outcome};
@@ -27,22 +27,22 @@ impl Directory {
         request: Request<pb::GetUserRequest>,
     ) -> Outcome<pb::GetUserResponse> {
         let read = request.get_ref().read;
-        let (call, _) = self.question(&request, read).await?;
+        let (call, _) = self.enter(&request, read).await?;
         let message = request.into_inner();
         let account_id = message.account_id.clone();
         let key = UserKeyword::try_from(message)?;
         let account = AccountId::parse(&account_id)
             .map_err(|problem| Failure::malformed_field("account_id", problem))?;
-        let users = self.views().users();
+        let users = self.views().users().at(self.executor().clock.now());
         let row = match key {
             UserKeyword::Id(id) => {
                 may_reach(&call, id)?;
                 return match users.get(&account, id)? {
-                    Some(FoundUser::Present(row)) => self.found(*row),
+                    Some(FoundUser::Present(row)) => Ok(answer(*row)),
                     Some(FoundUser::Deleted(deleted)) => Ok(pb::GetUserResponse {
                         user: Some(deleted_user(&deleted)),
                     }),
-                    None => Err(user_not_found()),
+                    None => Err(self.nobody(&account)),
                 };
             }
             UserKeyword::Signature(code) => users.by_signature(&account, code.folded().as_str())?,
@@ -54,20 +54,17 @@ impl Directory {
         match row {
             // Whether another one exists is nothing that a user may find out.
             None if call.caller.role == Role::Own => Err(not_own()),
-            None => Err(user_not_found()),
+            None => Err(self.nobody(&account)),
             Some(row) => {
                 may_reach(&call, row.user_id)?;
-                self.found(row)
+                Ok(answer(row))
             }
         }
     }
 
-    fn found(&self, row: UserRow) -> Outcome<pb::GetUserResponse> {
-        let settings = self.views().accounts().settings(&row.home_account_id)?;
-        let now = self.executor().clock.now();
-        Ok(pb::GetUserResponse {
-            user: Some(user_now(row, &settings, now)),
-        })
+    /// Why nobody was found in an account.
+    fn nobody(&self, account: &AccountId) -> Failure {
+        self.there_is(account).err().unwrap_or_else(user_not_found)
     }
 
     pub(super) async fn batch(
@@ -90,12 +87,13 @@ impl Directory {
             fields.read("", &id, UserId::parse)
         });
         let (account,) = fields.finish((account,))?;
-        let found = self.views().users().get_many(&account, ids.clone()).await?;
+        let view = self.views().users().at(self.executor().clock.now());
+        let found = view.get_many(&account, ids.clone()).await?;
         let mut users = Vec::with_capacity(found.len());
         let mut not_found_ids = Vec::new();
         for (id, found) in ids.into_iter().zip(found) {
             match found {
-                Some(FoundUser::Present(row)) => users.extend(self.found(*row)?.user),
+                Some(FoundUser::Present(row)) => users.push(user_from_row(*row)),
                 Some(FoundUser::Deleted(deleted)) => users.push(deleted_user(&deleted)),
                 None => not_found_ids.push(id.to_string()),
             }
@@ -207,10 +205,11 @@ impl Directory {
 impl Directory {
     /// An account as new as its view.
     async fn account_as_listed(&self, account_id: &AccountId) -> Outcome<Arc<Account>> {
-        let row = self.views().accounts().get(account_id)?;
-        let revision = row.map_or(0, |row| row.revision);
+        let revision = self.views().accounts().revision(account_id)?;
         let executor = self.executor();
-        let account = executor.at_least(account_id.as_str(), revision).await?;
+        let account = executor
+            .at_least(account_id.as_str(), revision.unwrap_or_default())
+            .await?;
         Ok(account.0)
     }
 
@@ -244,6 +243,12 @@ impl Directory {
             .as_ref()
             .map(|(home, access)| External { home, access });
         check_access(&account, &user, external, wanted).map_err(|error| Failure::refused(&error))
+    }
+}
+
+fn answer(row: UserRow) -> pb::GetUserResponse {
+    pb::GetUserResponse {
+        user: Some(user_from_row(row)),
     }
 }
 

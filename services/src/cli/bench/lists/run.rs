@@ -133,7 +133,8 @@ async fn size(
         sample,
         types: true,
     });
-    let all = Question::all();
+    let mut all = Question::all();
+    all.retain(|question| question.to_string().contains(&flags.only));
     let progress = ProgressBar::new((all.len() * flags.callers.len()) as u64);
     let mut size = Size::of(users);
     for question in all {
