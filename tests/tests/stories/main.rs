@@ -47,6 +47,7 @@ mod replacements;
 mod routing;
 mod searches;
 mod seeding;
+mod slow_readers;
 mod status;
 mod supervisors;
 mod tampering;
