@@ -259,7 +259,7 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 8;
+    const VERSION: u32 = 9;
     const TABLES: &'static [&'static str] = &[
         accounts::TABLES,
         TABLES,
