@@ -43,6 +43,7 @@ mod permissions;
 mod projections;
 mod proofs;
 mod races;
+mod remains;
 mod replacements;
 mod routing;
 mod searches;
