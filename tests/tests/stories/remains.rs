@@ -124,7 +124,7 @@ async fn r62_no_run_of_letters_that_only_the_erased_had_is_left_in_a_page_of_a_v
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let outcome = tokio::time::timeout(Duration::from_secs(30), erased).await;
+    let outcome = tokio::time::timeout(Duration::from_mins(1), erased).await;
     assert!(outcome.is_ok(), "{:?}", pairs_below(data_dir, &going));
     assert_ne!(pairs_below(data_dir, &staying), []);
     check_integrity(&data_dir.join("views"));

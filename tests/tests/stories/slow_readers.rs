@@ -65,10 +65,10 @@ async fn told(
 
 async fn r57_r59_who_stops_reading_is_cut_off_and_resumes_without_loss(directory: &Directory) {
     let acme = Tenant::create(directory, "acme").await;
-    let long = || "\u{10330}".repeat(100);
+    let name = || "\u{10330}".repeat(100);
     let user = pb::NewUser {
-        first_name: long(),
-        last_name: long(),
+        first_name: name(),
+        last_name: name(),
         ..person("LONG")
     };
     let user_id = acme.create_user(user).await.user_id;
