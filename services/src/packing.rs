@@ -52,10 +52,10 @@ pub fn packed(text: Vec<u8>, packing: Option<Packing>) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// Where it cannot be opened.
-pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+pub fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     let mut file = BufReader::with_capacity(BUFFER, File::open(path)?);
     let start = file.fill_buf()?;
-    let text: Box<dyn Read> = if start.starts_with(&GZIP) {
+    let text: Box<dyn Read + Send> = if start.starts_with(&GZIP) {
         Box::new(MultiGzDecoder::new(file))
     } else if start.starts_with(&ZSTD) {
         Box::new(zstd::Decoder::with_buffer(file)?)

@@ -327,6 +327,12 @@ impl PostgresServer {
     pub fn url(&self) -> &str {
         &self.url
     }
+
+    /// Where all its files are.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.folder.path().join("server")
+    }
 }
 
 impl PostgresServer {

@@ -45,6 +45,12 @@ impl RunningTree {
         self.size += 1;
     }
 
+    /// How many leaves were added.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The tree as it is now.
     #[must_use]
     pub fn head(&self) -> TreeHead {

@@ -6,10 +6,13 @@
 //!   go before a fold is committed: FTS5 writes what it holds at every savepoint, and each statement with a trigger opens one.
 //! * What it finds may fit; whoever asks looks at the text itself.
 //! * It keeps no copy of the texts. What is taken out of it is gone from its pages at once: FTS5's own `secure-delete` sees to
-//!   that, which SQLite's does not reach. FTS5 marks an index that it deletes from so with version 5, by which its integrity
+//!   that, which SQLite's does not reach, and [`borders`] to what FTS5 leaves of it between them. FTS5 marks an index that it deletes from so with version 5, by which its integrity
 //!   check goes, but forgets to where an index without texts is told what to delete: so it is marked from the start. (It must
 //!   keep columns apart, too: with `detail = none`, FTS5 3.46 damages an index from which it deletes so.)
 
+mod borders;
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use rusqlite::Connection;
@@ -79,6 +82,11 @@ pub(super) const INDEX: &str = "
     END;
 ";
 
+const GOING: &str = "
+    SELECT runs(was_signature) || ' ' || runs(was_first_name) || ' ' || runs(was_last_name) || ' ' || runs(was_email)
+    FROM user_grams_due
+    WHERE was_signature IS NOT NULL";
+
 const TAKE_OUT: &str = "
     INSERT INTO user_grams (user_grams, rowid, signature, first_name, last_name, email)
     SELECT 'delete', number, runs(was_signature), runs(was_first_name), runs(was_last_name), runs(was_email)
@@ -113,10 +121,23 @@ pub(crate) fn teach(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Brings the index to where the rows are.
 pub(super) fn settle(tables: &Connection) -> rusqlite::Result<()> {
+    let going = going(tables)?;
     for step in [TAKE_OUT, PUT_IN, DONE] {
         tables.prepare_cached(step)?.execute([])?;
     }
-    Ok(())
+    borders::forget(tables, &going)
+}
+
+/// The runs that will be taken out.
+fn going(tables: &Connection) -> rusqlite::Result<BTreeSet<Vec<u8>>> {
+    let mut runs = BTreeSet::new();
+    let mut statement = tables.prepare_cached(GOING)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let text = row.get_ref(0)?.as_str()?;
+        runs.extend(text.split(' ').map(|run| run.as_bytes().to_vec()));
+    }
+    Ok(runs)
 }
 
 /// The runs of a text, each once, with spaces between them.

@@ -19,6 +19,7 @@ mod scratch;
 mod seed;
 mod stock;
 mod supervisors;
+mod verify;
 mod watch;
 
 /// Measures the service.
@@ -50,6 +51,8 @@ enum BenchCommand {
     Passwords(passwords::PasswordsFlags),
     /// Events a second that an auditor reads, beside COPY of the same columns
     Replay(replay::ReplayFlags),
+    /// Events a second that `rollbook verify` checks, of an export and of a service
+    Verify(verify::VerifyFlags),
     /// How long it takes until watchers are told that sessions ended
     Watch(watch::WatchFlags),
     /// Fill a log with an account of realistic shape, through the event store; goes on where it was cut off
@@ -69,6 +72,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Problem> {
         Some(BenchCommand::LongLives(flags)) => long_lives::run(flags).await,
         Some(BenchCommand::Passwords(flags)) => passwords::run(flags).await,
         Some(BenchCommand::Replay(flags)) => replay::run(flags).await,
+        Some(BenchCommand::Verify(flags)) => verify::run(flags).await,
         Some(BenchCommand::Seed(flags)) => seed::run(flags).await,
         Some(BenchCommand::Watch(flags)) => watch::run(flags).await,
         Some(BenchCommand::Supervisors(flags)) => supervisors::run(flags).await,

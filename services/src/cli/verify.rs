@@ -5,16 +5,20 @@ mod file;
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread::available_parallelism,
     time::Duration,
 };
 
 use clap::Args;
+use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use rollbook_eventstore::proof::{Checkpoint, CheckpointKey, consistent};
 use rollbook_proto::v1::{
-    EventFilter, ExportEventsRequest, GetCheckpointRequest, GetConsistencyProofRequest,
+    EventFilter, ExportEventsRequest, ExportEventsResponse, GetCheckpointRequest,
+    GetConsistencyProofRequest, StoredEvent,
 };
-
+use tokio::task::spawn_blocking;
+use tonic::Status;
 use uuid::Uuid;
 
 use super::{
@@ -59,12 +63,18 @@ pub struct Known {
 pub struct Verified {
     note: String,
     text: String,
+    events: u64,
 }
 
 impl Verified {
     /// What was found.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// How many events were checked.
+    pub const fn events(&self) -> u64 {
+        self.events
     }
 }
 
@@ -162,6 +172,7 @@ impl Known {
                 self.believed(&promise),
             ),
             note: promise.note,
+            events: checked,
         }
     }
 
@@ -193,20 +204,18 @@ impl Known {
             open: true,
             prove,
         };
-        let mut stream = client
+        let stream = client
             .history(true)
             .export_events(request)
             .await?
             .into_inner();
+        let ahead = available_parallelism().map_or(1, usize::from);
+        let mut pieces = stream.map(read_piece).buffered(ahead);
         let bar = bar(events);
         let mut checked = 0;
-        while let Some(piece) = stream.message().await? {
-            for event in piece.events {
-                let position = event.position;
-                let (event, proof) = read_stored_event(event).ok_or_else(|| {
-                    Problem::NotTrue(format!("position {position}: it is malformed"))
-                })?;
-                verifier.check(&Line::of(event, proof)).map_err(untrue)?;
+        while let Some(lines) = pieces.next().await {
+            for line in lines? {
+                verifier.check(&line?).map_err(untrue)?;
                 checked += 1;
             }
             bar.set_position(checked);
@@ -251,6 +260,22 @@ impl Promise {
     fn verifier(&self, scope: Scope) -> Result<Verifier, Problem> {
         Verifier::new(scope, self.checkpoint.clone(), self.kept.clone()).map_err(untrue)
     }
+}
+
+/// Reads the events of an answer and hashes them, beside the task that puts them together.
+async fn read_piece(
+    piece: Result<ExportEventsResponse, Status>,
+) -> Result<Vec<Result<Line, Problem>>, Problem> {
+    let events = piece?.events;
+    let read = |event: StoredEvent| {
+        let position = event.position;
+        read_stored_event(event)
+            .map(|(event, proof)| Line::of(event, proof))
+            .ok_or_else(|| Problem::NotTrue(format!("position {position}: it is malformed")))
+    };
+    spawn_blocking(move || events.into_iter().map(read).collect())
+        .await
+        .map_err(|source| Problem::failed("read the events", source))
 }
 
 #[expect(

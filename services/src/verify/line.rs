@@ -4,19 +4,21 @@
 //! be written otherwise is refused, so that no byte of it can be changed unseen.
 
 use std::borrow::Cow;
-use std::thread::{available_parallelism, scope};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rollbook_eventstore::StreamId;
-use rollbook_eventstore::proof::{Hash, ProvableEvent};
+use rollbook_eventstore::proof::{Hash, Opening, ProvableEvent};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 const DATA: &str = ",\"data\":";
 const HASH: usize = 32;
+/// What a line has beside payload and metadata, about: enough that it need not be moved while it is written.
+const ROOM: usize = 768;
 
 /// An event with what is computed of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Line {
     pub content: Hash,
     /// The proof that the tree holds it; none where all events are there.
     pub proof: Vec<Hash>,
+    /// Where a value was shown that is not the one the event holds.
+    pub unfit: Option<String>,
 }
 
 impl Line {
@@ -35,6 +39,7 @@ impl Line {
     pub fn of(event: ProvableEvent, proof: Vec<Hash>) -> Self {
         Self {
             content: event.content().hash(),
+            unfit: unfit(&event),
             event,
             proof,
         }
@@ -47,22 +52,38 @@ impl Line {
 struct Attributes<'a> {
     #[serde(borrow)]
     specversion: Cow<'a, str>,
+    #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(borrow)]
     source: Cow<'a, str>,
+    #[serde(borrow)]
     r#type: Cow<'a, str>,
+    #[serde(borrow)]
     subject: Cow<'a, str>,
+    #[serde(borrow)]
     time: Cow<'a, str>,
+    #[serde(borrow)]
     datacontenttype: Cow<'a, str>,
+    #[serde(borrow)]
     commitposition: Cow<'a, str>,
+    #[serde(borrow)]
     account: Cow<'a, str>,
+    #[serde(borrow)]
     accountnumber: Cow<'a, str>,
+    #[serde(borrow)]
     revision: Cow<'a, str>,
+    #[serde(borrow)]
     eventversion: Cow<'a, str>,
     forgets: bool,
+    #[serde(borrow)]
     metadata: Cow<'a, str>,
+    #[serde(borrow)]
     leafhash: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     inclusionproof: Option<Cow<'a, str>>,
+    /// Written as it is stored, and read only as far as it must be JSON.
+    #[serde(rename = "data", skip_serializing)]
+    _data: IgnoredAny,
 }
 
 /// Writes an event as a line, without its end; `None` where it cannot stand in one.
@@ -92,33 +113,17 @@ pub fn write_line(log_id: Uuid, event: &ProvableEvent, proof: Option<&[Hash]>) -
         metadata: event.metadata.as_str().into(),
         leafhash: STANDARD.encode(event.leaf?).into(),
         inclusionproof: proof.map(|proof| STANDARD.encode(proof.concat()).into()),
+        _data: IgnoredAny,
     };
-    let mut line = serde_json::to_string(&attributes).ok()?;
+    let texts = event.payload.len() + event.metadata.len();
+    let mut line = Vec::with_capacity(texts + ROOM);
+    serde_json::to_writer(&mut line, &attributes).ok()?;
+    let mut line = String::from_utf8(line).ok()?;
     line.pop();
     line.push_str(DATA);
     line.push_str(&event.payload);
     line.push('}');
     Some(line)
-}
-
-/// Reads lines on all processors.
-#[must_use]
-pub fn read_lines(log_id: Uuid, lines: &[Vec<u8>]) -> Vec<Result<Line, &'static str>> {
-    let processors = available_parallelism().map_or(1, usize::from);
-    let share = lines.len().div_ceil(processors).max(64);
-    scope(|threads| {
-        let parts: Vec<_> = lines
-            .chunks(share)
-            .map(|part| threads.spawn(move || part.iter().map(|line| read(log_id, line)).collect()))
-            .collect();
-        let read = parts.into_iter().zip(lines.chunks(share));
-        read.flat_map(|(part, lines)| {
-            let broken = |_| vec![Err("it cannot be read"); lines.len()];
-            let read: Vec<_> = part.join().unwrap_or_else(broken);
-            read
-        })
-        .collect()
-    })
 }
 
 pub(super) fn read(log_id: Uuid, line: &[u8]) -> Result<Line, &'static str> {
@@ -132,11 +137,9 @@ pub(super) fn read(log_id: Uuid, line: &[u8]) -> Result<Line, &'static str> {
 
 fn read_text(text: &str) -> Option<(ProvableEvent, Option<Vec<Hash>>)> {
     // Inside of a text the quotes would be escaped, so this is where the member begins.
-    let (head, data) = text.split_once(DATA)?;
+    let (_, data) = text.split_once(DATA)?;
     let payload = data.strip_suffix('}')?;
-    serde_json::from_str::<IgnoredAny>(payload).ok()?;
-    let head = format!("{head}}}");
-    let attributes: Attributes<'_> = serde_json::from_str(&head).ok()?;
+    let attributes: Attributes<'_> = serde_json::from_str(text).ok()?;
     let proof = match &attributes.inclusionproof {
         Some(proof) => Some(hashes(proof)?),
         None => None,
@@ -167,4 +170,28 @@ fn hashes(text: &str) -> Option<Vec<Hash>> {
     let bytes = STANDARD.decode(text).ok()?;
     let hashes = bytes.chunks(HASH).map(|hash| hash.try_into().ok());
     hashes.collect()
+}
+
+/// The place of the first value that was shown and is not the one the event holds.
+fn unfit(event: &ProvableEvent) -> Option<String> {
+    if event.openings.is_empty() {
+        return None;
+    }
+    let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let (payload, metadata) = (read(&event.payload), read(&event.metadata));
+    let is_fit = |opening: &&Opening| {
+        let committed = if opening.place == "reason" {
+            metadata
+                .as_ref()
+                .and_then(|metadata| metadata.get("$reason_commitment"))
+        } else {
+            let value = payload
+                .as_ref()
+                .and_then(|payload| payload.pointer(&opening.place));
+            value.and_then(|value| value.get("$commitment"))
+        };
+        committed.and_then(Value::as_str) == Some(&opening.commitment())
+    };
+    let first = event.openings.iter().find(|opening| !is_fit(opening));
+    first.map(|opening| opening.place.clone())
 }

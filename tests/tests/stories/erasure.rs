@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use rollbook_tests::database::Database;
 use rollbook_tests::directory::Views;
 use rollbook_tests::files::{files_below, files_with, rows_of_views, sqlite_files, tables_with};
 use rollbook_tests::people::{link, repeatable};
@@ -28,7 +29,7 @@ const PERSONAL: [&str; 9] = [
 ];
 
 /// The same as the log and the views may have folded it.
-fn personal_texts() -> Vec<String> {
+pub fn personal_texts() -> Vec<String> {
     PERSONAL
         .iter()
         .flat_map(|text| [(*text).to_owned(), text.to_lowercase()])
@@ -42,8 +43,8 @@ fn because(reason: &str) -> pb::CommandOptions {
     }
 }
 
-/// A life in the directory, from creation to deletion.
-async fn lived(acme: &Tenant) -> (String, pb::CreateUserRequest) {
+/// A life in the directory, from creation to what comes before a deletion.
+pub async fn lived(acme: &Tenant) -> (String, pb::CreateUserRequest) {
     let request = pb::CreateUserRequest {
         command: Some(because("qzxreason for creating")),
         ..ask!(
@@ -139,19 +140,25 @@ async fn nothing_is_left(directory: &Directory, data_dirs: &[&std::path::Path]) 
     }
 }
 
-/// The wrapped key of a user, as its row has it.
+const WRAPPED_KEY: &str =
+    "SELECT wrapped FROM stream_keys WHERE aggregate_type = 'user' AND aggregate_id = $1";
+
+/// The wrapped key of a user, as its row in a database has it.
+pub async fn wrapped_key_in(database: &Database, user_id: &str) -> Option<Vec<u8>> {
+    let mut connection = database.connect().await;
+    let query = sqlx::query_scalar(WRAPPED_KEY).bind(user_id);
+    query.fetch_one(&mut connection).await.unwrap()
+}
+
+/// The same, wherever its row is.
 async fn wrapped_key(directory: &Directory, user_id: &str) -> Option<Vec<u8>> {
-    const QUERY: &str =
-        "SELECT wrapped FROM stream_keys WHERE aggregate_type = 'user' AND aggregate_id = $1";
     if let Some(database) = directory.database() {
-        let mut connection = database.connect().await;
-        let query = sqlx::query_scalar(QUERY).bind(user_id);
-        return query.fetch_one(&mut connection).await.unwrap();
+        return wrapped_key_in(database, user_id).await;
     }
     let path = directory.process().data_dir().join("log.sqlite");
     let connection = rusqlite::Connection::open(path).unwrap();
     connection
-        .query_row(QUERY, [user_id], |row| row.get(0))
+        .query_row(WRAPPED_KEY, [user_id], |row| row.get(0))
         .unwrap()
 }
 
@@ -171,7 +178,7 @@ async fn exported(directory: &Directory, folder: &std::path::Path, name: &str) -
 }
 
 /// A text or bytes in every form that somebody may have written them in.
-fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
     let mut forms = vec![bytes.to_vec(), hex::encode(bytes).into_bytes()];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Output;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rollbook_eventstore::StreamId;
 use rollbook_eventstore::proof::{
@@ -20,6 +20,7 @@ use crate::crashes::tenant;
 
 stories! {
     r63_a_checkpoint_has_everything_that_was_acknowledged_and_proves_it,
+    r63_the_tree_has_what_is_written_within_a_second,
     r63_an_auditor_of_one_account_proves_that_nothing_of_it_was_left_out,
     r63_what_an_auditor_was_shown_is_proven_and_erasure_breaks_nothing,
     r63_what_a_replay_shows_is_held_against_the_leaf,
@@ -718,6 +719,36 @@ async fn r63_an_auditor_of_one_account_checks_an_export_of_it(directory: &Direct
         verified.contains("8 events are what they were"),
         "{verified}"
     );
+}
+
+/// How many events the tree holds as it is now: whoever asks for one waits for none.
+async fn size_of_tree(auditor: &Caller) -> u64 {
+    let request = pb::GetCheckpointRequest {
+        at_least_size: 1,
+        ..Default::default()
+    };
+    let answer = auditor.history().get_checkpoint(request).await.answer();
+    answer.tree_size
+}
+
+async fn r63_the_tree_has_what_is_written_within_a_second(directory: &Directory) {
+    let acme = Tenant::create(directory, "acme").await;
+    let auditor = directory.auditor();
+    let mut lags = Vec::new();
+    for number in 0..15 {
+        // Nothing else is under way: the tree has all that was written before.
+        checkpoint(&auditor, "").await;
+        acme.user(&format!("U{number}")).await;
+        let written = Instant::now();
+        let head = directory.head().await;
+        while size_of_tree(&auditor).await < head {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        lags.push(written.elapsed());
+    }
+    lags.sort_unstable();
+    // On a machine that is busy with other things, any one may take longer.
+    assert!(lags[lags.len() / 2] <= Duration::from_secs(1), "{lags:?}");
 }
 
 /// A process that answers for a log on PostgreSQL, and its auditor.

@@ -68,11 +68,13 @@ pub struct ReplayFlags {
 }
 
 /// What one reading cost.
-struct Reading {
-    events: u64,
-    took: Duration,
+pub struct Reading {
+    /// How many events were read.
+    pub events: u64,
+    /// How long it took.
+    pub took: Duration,
     /// What the service's memory had peaked at after a tenth of the events, and after all.
-    peaks: Option<(u64, u64)>,
+    pub peaks: Option<(u64, u64)>,
 }
 
 /// Measures and prints the table.
@@ -130,23 +132,25 @@ async fn measure(flags: &ReplayFlags, database: Option<&str>) -> Result<String, 
 }
 
 impl Reading {
+    /// Events a second.
     #[expect(
         clippy::cast_precision_loss,
         reason = "so many events fit into the 53 bits of a float"
     )]
-    fn rate(&self) -> f64 {
+    pub fn rate(&self) -> f64 {
         self.events as f64 / self.took.as_secs_f64()
     }
 }
 
-fn median(mut rounds: Vec<Reading>) -> Option<Reading> {
+/// The one of them that took as long as any other in the middle.
+pub fn median(mut rounds: Vec<Reading>) -> Option<Reading> {
     rounds.sort_by_key(|reading| reading.took);
     let middle = rounds.len() / 2;
     rounds.into_iter().nth(middle)
 }
 
 /// Records lives until the log has so many events more.
-async fn fill(log: Log, events: usize) -> Result<Log, Problem> {
+pub async fn fill(log: Log, events: usize) -> Result<Log, Problem> {
     let bar = counting("events").with_position(0);
     let lives = stream::iter(0..events.div_ceil(EVENTS_OF_A_LIFE));
     lives

@@ -36,11 +36,11 @@ pub struct Export {
 
 impl Export {
     /// All that the client may see, to this file.
-    pub fn of_all(out: &Path) -> Self {
+    pub fn of_all(out: &Path, compress: Option<Packing>) -> Self {
         Self {
             filter: FilterFlags::default(),
             out: out.to_owned(),
-            compress: None,
+            compress,
         }
     }
 

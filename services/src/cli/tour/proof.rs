@@ -19,7 +19,7 @@ pub async fn taken_home(stage: &Stage) -> Result<String, Problem> {
     )?;
     let auditor = stage.caller(Role::Auditor, "tour-auditor")?;
     let path = stage.data_dir.join("nordlys.ndjson");
-    let export = Export::of_all(&path);
+    let export = Export::of_all(&path, None);
     tell(&export.write(&auditor).await?)?;
     let known = Known::default();
     tell("the service, asked for every event with its proof:")?;

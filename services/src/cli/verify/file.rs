@@ -1,29 +1,21 @@
 //! The events of an export, checked as they are read.
 
-use std::{
-    io::{BufRead, Split},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use rollbook_eventstore::proof::ProvableEvent;
-use uuid::Uuid;
 
 use super::{Promise, bar, untrue};
 use crate::{
     cli::problem::Problem,
     packing,
-    verify::{Manifest, Verifier, read_lines},
+    verify::{Lines, Manifest, Verifier},
 };
-
-/// How many lines are read at a time.
-const LINES: usize = 4096;
 
 /// An export that is read.
 pub struct EventLines {
     path: PathBuf,
-    log_id: Uuid,
-    lines: Split<Box<dyn BufRead>>,
+    lines: Lines,
     verifier: Verifier,
     bar: ProgressBar,
     checked: u64,
@@ -37,15 +29,16 @@ pub fn event_lines(
     manifest: &Manifest,
     promise: &Promise,
 ) -> Result<EventLines, Problem> {
-    let text = packing::open(path).map_err(|source| Problem::File {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let lines = packing::open(path)
+        .and_then(|text| Lines::read(promise.log_id(), text))
+        .map_err(|source| Problem::File {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
     Ok(EventLines {
         path: path.to_owned(),
-        log_id: promise.log_id(),
-        lines: text.split(b'\n'),
+        lines,
         verifier: promise.verifier(manifest.scope.clone())?,
         bar: bar(manifest.events),
         checked: 0,
@@ -56,19 +49,11 @@ pub fn event_lines(
 impl EventLines {
     /// The next events, which are what they were as far as can be told before the last; none at the end.
     pub fn next(&mut self) -> Result<Option<Vec<ProvableEvent>>, Problem> {
-        let chunk: Vec<_> = self
-            .lines
-            .by_ref()
-            .take(LINES)
-            .collect::<Result<_, _>>()
-            .map_err(|error| {
-                let (path, after) = (self.path.display(), self.verifier.expected() - 1);
-                Problem::NotTrue(format!(
-                    "{path} cannot be read behind position {after}: {error}"
-                ))
-            })?;
-        let mut events = Vec::with_capacity(chunk.len());
-        for line in read_lines(self.log_id, &chunk) {
+        let Some(piece) = self.lines.next() else {
+            return Ok(None);
+        };
+        let mut events = Vec::with_capacity(piece.lines.len());
+        for line in piece.lines {
             let expected = self.verifier.expected();
             let line =
                 line.map_err(|what| Problem::NotTrue(format!("position {expected}: {what}")))?;
@@ -77,7 +62,15 @@ impl EventLines {
             events.push(line.event);
         }
         self.bar.set_position(self.checked);
-        Ok((!events.is_empty()).then_some(events))
+        match piece.broken {
+            None => Ok(Some(events)),
+            Some(error) => {
+                let (path, after) = (self.path.display(), self.verifier.expected() - 1);
+                Err(Problem::NotTrue(format!(
+                    "{path} cannot be read behind position {after}: {error}"
+                )))
+            }
+        }
     }
 
     /// Whether they were all there; answers how many.
