@@ -375,11 +375,17 @@ impl Log {
     }
 
     async fn open(&self, stored: Vec<StoredEvent>) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.with_keys(stored, |keys, event| keys.open(event)).await
+        fn open(keys: &mut PageKeys<'_>, event: StoredEvent) -> Result<RecordedEvent, StoreError> {
+            keys.open(event)
+        }
+        self.with_keys(stored, open).await
     }
 
     async fn tell(&self, stored: Vec<StoredEvent>) -> Result<Vec<ToldEvent>, StoreError> {
-        self.with_keys(stored, |keys, event| keys.tell(event)).await
+        fn tell(keys: &mut PageKeys<'_>, event: StoredEvent) -> Result<ToldEvent, StoreError> {
+            keys.tell(event)
+        }
+        self.with_keys(stored, tell).await
     }
 
     async fn with_keys<E: Send + 'static>(

@@ -109,12 +109,11 @@ impl<'a> Finder<'a> {
             let settings = accounts::settings_of(self.tables, home)?;
             return Ok(facets.at(&settings, now).status());
         }
-        let settings = match self.settings.get() {
-            Some(settings) => settings,
-            None => {
-                let settings = accounts::settings_of(self.tables, home)?;
-                self.settings.get_or_init(|| settings)
-            }
+        let settings = if let Some(settings) = self.settings.get() {
+            settings
+        } else {
+            let settings = accounts::settings_of(self.tables, home)?;
+            self.settings.get_or_init(|| settings)
         };
         Ok(facets.at(settings, now).status())
     }
