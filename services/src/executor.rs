@@ -213,6 +213,7 @@ impl Executor {
     ) -> Outcome<Done<P::Outcome>> {
         let mut how = How { fresh: false, dry };
         let mut turn = self.turns.for_command();
+        let mut looked_again = false;
         for _ in 0..ATTEMPTS {
             let mut unit = Unit::new(self, order, how);
             match self.attempt(&mut unit, plan, &mut turn).await? {
@@ -222,6 +223,10 @@ impl Executor {
                     tracing::trace!(reason = failure.reason(), "refused on cached state");
                 }
                 Attempt::Refused(failure) if self.lift_of(order, &failure).await? => {}
+                // Somebody else may have recorded the end of a lock after the refusal and before the look.
+                Attempt::Refused(failure) if !looked_again && wants_administrator(&failure) => {
+                    looked_again = true;
+                }
                 Attempt::Refused(failure) => {
                     return match self.repeated::<P>(order).await? {
                         Some(done) => Ok(done),
@@ -503,6 +508,14 @@ pub fn new_id() -> Uuid {
 
 fn stored<A: Stored>(log: &Log) -> Repository<A> {
     Repository::new(log.clone(), upcasters(A::TYPE), HOT, A::guards_of)
+}
+
+/// Whether a command was refused for want of an administrator, alone or among other reasons.
+fn wants_administrator(failure: &Failure) -> bool {
+    let last = Reason::LastAdministrator.as_str();
+    let mut violations = failure.violations().iter();
+    [last, Reason::NotAdministrator.as_str()].contains(&failure.reason())
+        || violations.any(|violation| violation.r#type == last)
 }
 
 fn append_of<T: Serialize>(unit: &mut Unit<'_>, outcome: &T) -> Outcome<Append> {
