@@ -6,9 +6,10 @@
 //!   go before a fold is committed: FTS5 writes what it holds at every savepoint, and each statement with a trigger opens one.
 //! * What it finds may fit; whoever asks looks at the text itself.
 //! * It keeps no copy of the texts. What is taken out of it is gone from its pages at once: FTS5's own `secure-delete` sees to
-//!   that, which SQLite's does not reach, and [`borders`] to what FTS5 leaves of it between them. FTS5 marks an index that it deletes from so with version 5, by which its integrity
-//!   check goes, but forgets to where an index without texts is told what to delete: so it is marked from the start. (It must
-//!   keep columns apart, too: with `detail = none`, FTS5 3.46 damages an index from which it deletes so.)
+//!   that, which SQLite's does not reach, and [`borders`] to what FTS5 leaves of it between them. FTS5 marks an index that it
+//!   deletes from so with version 5, by which its integrity check goes, but forgets to where an index without texts is told
+//!   what to delete: so it is marked from the start. (It must keep columns apart, too: with `detail = none`, FTS5 3.46 damages
+//!   an index from which it deletes so.)
 
 mod borders;
 
