@@ -324,20 +324,22 @@ fn r50_the_index_of_a_column_tells_who_is_active() {
         if sort == UserSort::Status {
             continue;
         }
-        let query = ListUsers {
-            sort,
-            active: Some(false),
-            ..everybody()
-        };
-        listing(&tables, &query, |listing| {
-            assert!(listing.is_covered());
-            let plan = plan(&tables, &listing.walking(i64::MAX));
-            let alone = sort == UserSort::Signature;
-            let index = if alone { "users_inactive" } else { index };
-            let covered = format!("COVERING INDEX {index}");
-            assert!(plan.contains(&covered), "{plan}");
-            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
-        });
+        for active in [false, true] {
+            let query = ListUsers {
+                sort,
+                active: Some(active),
+                ..everybody()
+            };
+            listing(&tables, &query, |listing| {
+                assert!(listing.is_covered());
+                let plan = plan(&tables, &listing.walking(i64::MAX));
+                let alone = sort == UserSort::Signature && !active;
+                let index = if alone { "users_inactive" } else { index };
+                let covered = format!("COVERING INDEX {index}");
+                assert!(plan.contains(&covered), "{plan}");
+                assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+            });
+        }
     }
 }
 
