@@ -356,14 +356,19 @@ impl ViewFile {
             .is_some_and(|since| since.elapsed() > ERASE_WITHIN)
     }
 
+    /// Whether something was erased that may still stand in the write-ahead log.
+    pub(crate) fn is_erasing(&self) -> bool {
+        self.erase_since.is_some()
+    }
+
     /// Whether there is anything to do in a quiet moment.
     pub(crate) fn has_chores(&self) -> bool {
-        self.erase_since.is_some() || self.in_front >= WRITTEN_BACK_AFTER
+        self.is_erasing() || self.in_front >= WRITTEN_BACK_AFTER
     }
 
     /// Does what there is to do in a quiet moment.
     pub(crate) fn rest(&mut self) -> rusqlite::Result<()> {
-        if self.erase_since.is_some() {
+        if self.is_erasing() {
             return self.erase();
         }
         // Waits for nobody: what a reader is in the way of is written back another time.

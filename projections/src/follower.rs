@@ -110,6 +110,7 @@ impl Follower {
                 }
             };
             let building = position < self.built_at;
+            let erasing = file.is_erasing();
             let full = matches!(&next, Next::Fold(events) if events.len() >= BATCH);
             file = match self.advance::<V>(file, next).await {
                 Ok(file) => file,
@@ -118,6 +119,9 @@ impl Follower {
                     None => return,
                 },
             };
+            if erasing && !file.is_erasing() {
+                self.reading.forget();
+            }
             self.tell::<V>(&file);
             let position = file.position();
             if !building && !full {

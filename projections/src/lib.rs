@@ -19,6 +19,7 @@ mod event;
 mod feed;
 mod file;
 mod follower;
+mod forms;
 mod invitations;
 mod involvements;
 mod mails;
@@ -68,5 +69,6 @@ pub use users::list::{CompanyFilter, ListUsers, UserKey, UserSearch, UserSort};
 pub use users::routing::{
     AllegianceKind, Approver, ListMatches, MatchRow, Matches, Routing, Unfit,
 };
+pub use users::told::{Tell, ToldUsers};
 pub use users::{DeletedUser, FoundUser, UserCompany, UserRow, Users};
 pub use views::{Progress, ViewError, ViewState, ViewStatus, Views};

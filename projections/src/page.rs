@@ -30,6 +30,18 @@ impl<R, K> Page<R, K> {
         let next = if more { rows.last().map(key) } else { None };
         Self { rows, next, total }
     }
+
+    /// The page with what is read for its rows.
+    pub(crate) fn read<T>(
+        self,
+        read: impl FnOnce(Vec<R>) -> rusqlite::Result<Vec<T>>,
+    ) -> rusqlite::Result<Page<T, K>> {
+        Ok(Page {
+            rows: read(self.rows)?,
+            next: self.next,
+            total: self.total,
+        })
+    }
 }
 
 /// How many rows to read for a page of `limit`: one more shows whether another page follows.

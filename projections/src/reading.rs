@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::file::{ViewFile, connect_to_compare, connect_to_read};
 use crate::follower::Standing;
+use crate::forms::Forms;
 
 /// How long before the caller's deadline a wait ends, so that there is time to say why.
 const MARGIN: Duration = Duration::from_millis(20);
@@ -108,6 +109,7 @@ struct OpenFile {
     path: PathBuf,
     generation: u32,
     idle: Mutex<Vec<Connection>>,
+    forms: Forms,
     /// Dropped with the last who reads it.
     _open: oneshot::Sender<()>,
 }
@@ -143,6 +145,7 @@ impl OpenFile {
             path: file.path().to_owned(),
             generation: file.generation(),
             idle: Mutex::default(),
+            forms: Forms::default(),
             _open: open,
         };
         (Arc::new(file), readers)
@@ -322,6 +325,14 @@ impl Reading {
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<R>,
     ) -> Result<R, ReadError> {
+        self.look_up_kept(|tables, _| question(tables))
+    }
+
+    /// Likewise, beside what was kept of earlier answers out of the same file.
+    pub(crate) fn look_up_kept<R>(
+        &self,
+        question: impl FnOnce(&Connection, &Forms) -> rusqlite::Result<R>,
+    ) -> Result<R, ReadError> {
         let standing = self.standing.borrow();
         if !standing.readable {
             return Err(ReadError::Lagging {
@@ -342,9 +353,17 @@ impl Reading {
         self: &Arc<Self>,
         question: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, ReadError> {
+        self.list_kept(|tables, _| question(tables)).await
+    }
+
+    /// Likewise, beside what was kept of earlier answers out of the same file.
+    pub(crate) async fn list_kept<R: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Connection, &Forms) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, ReadError> {
         let _turn = self.lists.acquire().await;
         let reading = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || reading.look_up(question)).await {
+        match tokio::task::spawn_blocking(move || reading.look_up_kept(question)).await {
             Ok(answer) => answer,
             Err(cut_off) => match cut_off.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -356,16 +375,21 @@ impl Reading {
     /// Asks within one transaction, so that all statements of a question see the same commits.
     fn ask<R>(
         &self,
-        question: impl FnOnce(&Connection) -> rusqlite::Result<R>,
+        question: impl FnOnce(&Connection, &Forms) -> rusqlite::Result<R>,
     ) -> rusqlite::Result<R> {
         let file = self.file();
         let connection = file.connect()?;
         connection.prepare_cached("BEGIN")?.execute([])?;
         // A connection that is not kept is closed, and its transaction with it.
-        let answer = question(&connection)?;
+        let answer = question(&connection, &file.forms)?;
         connection.prepare_cached("COMMIT")?.execute([])?;
         file.keep(connection);
         Ok(answer)
+    }
+
+    /// Drops what was kept of earlier answers, once nobody reads any more what was there before an erasure.
+    pub(crate) fn forget(&self) {
+        self.file().forms.forget();
     }
 
     /// Closes the connections that wait for the next question.

@@ -11,14 +11,13 @@ pub(crate) mod grams;
 pub(crate) mod list;
 mod numbers;
 pub(crate) mod routing;
+pub(crate) mod told;
 
 use std::sync::Arc;
 
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{Allegiances, Facets, Status};
-use rollbook_aggregates::values::{
-    AccountId, CompanyId, EmailAddress, Login, Permission, Signature, UserId, UserType,
-};
+use rollbook_aggregates::values::{AccountId, CompanyId, Permission, UserId, UserType};
 use rusqlite::Connection;
 
 use crate::columns::codes;
@@ -344,8 +343,11 @@ impl Users {
         account: &AccountId,
         folded: &str,
     ) -> Result<Option<UserRow>, ReadError> {
-        self.0
-            .look_up(|tables| self.finder(tables, account)?.by_signature(folded))
+        self.0.look_up(|tables| {
+            let finder = self.finder(tables, account)?;
+            let found = finder.by_signature(folded)?;
+            found.map(|head| finder.row(head.number)).transpose()
+        })
     }
 
     /// The users at home in the account that have an e-mail address, given in its folded form: two at most, which is enough to know that it is
@@ -354,8 +356,11 @@ impl Users {
     /// # Errors
     /// The file of the view cannot be read.
     pub fn by_email(&self, account: &AccountId, folded: &str) -> Result<Vec<UserRow>, ReadError> {
-        self.0
-            .look_up(|tables| self.finder(tables, account)?.by_email(folded))
+        self.0.look_up(|tables| {
+            let finder = self.finder(tables, account)?;
+            let found = finder.by_email(folded)?;
+            found.iter().map(|head| finder.row(head.number)).collect()
+        })
     }
 
     /// The user at home in the account that signs in with this text, as typed.
@@ -369,16 +374,8 @@ impl Users {
     ) -> Result<Option<UserRow>, ReadError> {
         self.0.look_up(|tables| {
             let finder = self.finder(tables, account)?;
-            match finder.login() {
-                Login::Email => match EmailAddress::parse(text) {
-                    Ok(email) => Ok(finder.by_email(email.folded().as_str())?.pop()),
-                    Err(_) => Ok(None),
-                },
-                Login::Signature => match Signature::parse(text) {
-                    Ok(signature) => finder.by_signature(signature.folded().as_str()),
-                    Err(_) => Ok(None),
-                },
-            }
+            let found = finder.by_user_name(text)?;
+            found.map(|head| finder.row(head.number)).transpose()
         })
     }
 
@@ -387,7 +384,11 @@ impl Users {
     /// # Errors
     /// The file of the view cannot be read.
     pub async fn list(&self, query: ListUsers) -> Result<Page<UserRow, UserKey>, ReadError> {
-        self.0.list(move |tables| list::list(tables, &query)).await
+        let list = move |tables: &Connection| {
+            let finder = Finder::new(tables, &query.account)?;
+            list::list(tables, &query, &finder)?.read(|numbers| finder.rows(numbers))
+        };
+        self.0.list(list).await
     }
 
     /// The users of an account who match what was typed so far, best matches first.
@@ -395,8 +396,10 @@ impl Users {
     /// # Errors
     /// The file of the view cannot be read.
     pub async fn find(&self, query: FindUsers) -> Result<Vec<UserRow>, ReadError> {
-        self.0
-            .list(move |tables| as_you_type::find(tables, &query))
-            .await
+        let find = move |tables: &Connection| {
+            let finder = Finder::new(tables, &query.account)?;
+            finder.rows(as_you_type::find(tables, &query)?)
+        };
+        self.0.list(find).await
     }
 }

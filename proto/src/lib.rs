@@ -1,6 +1,6 @@
 //! The contract: generated gRPC messages, clients and servers, and the descriptor set they come from.
 
-/// Package `rollbook.v1`.
+/// Package `rollbook.v1`: its messages and its clients.
 pub mod v1 {
     #![expect(
         clippy::pedantic,
@@ -12,6 +12,17 @@ pub mod v1 {
 
     /// The `FileDescriptorSet` of the package and all that it imports, encoded.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+}
+
+/// Package `rollbook.v1` as it is served: its servers, and of its messages those answers that hold a user. Here they hold it
+/// encoded, since whoever answers with the same user again has no reason to encode it again.
+pub mod served {
+    #![expect(
+        clippy::pedantic,
+        reason = "generated; the documentation stands in the protos"
+    )]
+
+    include!(concat!(env!("OUT_DIR"), "/served/rollbook.v1.rs"));
 }
 
 /// Package `event_store.client`: the contract that clients of `KurrentDB` and `EventStoreDB` are made for, as far as it is served.

@@ -45,8 +45,8 @@ pub use past::{
 use user::permission;
 pub use user::{
     Again, CopiedUser, FoundUsers, ImportOf, ImportRow, ListedUsers, NewUser, ToUser, UserKeyword,
-    WatchedUsers, allegiance, allegiances, blocker, change, create_user, deleted_user, denial,
-    import_refusal, user_from_row, user_from_state,
+    WatchedUsers, allegiance, allegiances, blocker, change, create_user, denial, found_user,
+    import_refusal, told_user, user_from_row, user_from_state,
 };
 
 /// A time as the contract has it.

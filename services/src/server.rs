@@ -15,7 +15,7 @@ use rollbook_eventstore::{
 };
 use rollbook_projections::{ViewError, Views};
 use rollbook_proto::kurrent;
-use rollbook_proto::v1 as pb;
+use rollbook_proto::served;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -357,33 +357,35 @@ fn router(
         .add_service(health)
         .add_service(health::reflection()?)
         .add_service(health::reflection_alpha()?)
-        .add_service(pb::account_service_server::AccountServiceServer::new(
+        .add_service(served::account_service_server::AccountServiceServer::new(
             directory.clone(),
         ))
-        .add_service(pb::user_service_server::UserServiceServer::new(
-            directory.clone(),
-        ))
-        .add_service(
-            pb::external_access_service_server::ExternalAccessServiceServer::new(directory.clone()),
-        )
-        .add_service(pb::credential_service_server::CredentialServiceServer::new(
-            directory.clone(),
-        ))
-        .add_service(pb::invitation_service_server::InvitationServiceServer::new(
+        .add_service(served::user_service_server::UserServiceServer::new(
             directory.clone(),
         ))
         .add_service(
-            pb::involvement_service_server::InvolvementServiceServer::new(directory.clone()),
+            served::external_access_service_server::ExternalAccessServiceServer::new(
+                directory.clone(),
+            ),
         )
-        .add_service(pb::routing_service_server::RoutingServiceServer::new(
+        .add_service(
+            served::credential_service_server::CredentialServiceServer::new(directory.clone()),
+        )
+        .add_service(
+            served::invitation_service_server::InvitationServiceServer::new(directory.clone()),
+        )
+        .add_service(
+            served::involvement_service_server::InvolvementServiceServer::new(directory.clone()),
+        )
+        .add_service(served::routing_service_server::RoutingServiceServer::new(
             directory.clone(),
         ))
-        .add_service(pb::history_service_server::HistoryServiceServer::new(
+        .add_service(served::history_service_server::HistoryServiceServer::new(
             directory.clone(),
         ))
-        .add_service(pb::operations_service_server::OperationsServiceServer::new(
-            directory.clone(),
-        ))
+        .add_service(
+            served::operations_service_server::OperationsServiceServer::new(directory.clone()),
+        )
         .add_service(kurrent::streams::streams_server::StreamsServer::new(
             directory.clone(),
         ))

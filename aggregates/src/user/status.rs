@@ -113,6 +113,17 @@ impl Facets {
             || (self.password_set_at.is_some() && !self.new_password)
     }
 
+    /// The first time at which the clock changes something, be it past or still to come.
+    #[must_use]
+    pub fn changes_at(&self, settings: &Settings) -> Option<Timestamp> {
+        let times = [
+            self.lock_expires_at(settings),
+            self.reset_until,
+            self.password_expires_at(settings),
+        ];
+        times.into_iter().flatten().min()
+    }
+
     /// When the system's lock ends by itself, where it does (R14).
     #[must_use]
     pub fn lock_expires_at(&self, settings: &Settings) -> Option<Timestamp> {

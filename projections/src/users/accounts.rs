@@ -63,7 +63,7 @@ const SELECT_ACCOUNTS: &str = "
     LIMIT ?2";
 
 const SELECT_LOGIN: &str = "
-    SELECT login
+    SELECT login, revision
     FROM accounts
     WHERE account_id = ?1";
 
@@ -208,10 +208,10 @@ impl Accounts {
     }
 }
 
-/// What the users of an account sign in with.
-pub(super) fn login_of(tables: &Connection, account: &AccountId) -> rusqlite::Result<Login> {
+/// What the users of an account sign in with, and the revision of the account.
+pub(super) fn login_of(tables: &Connection, account: &AccountId) -> rusqlite::Result<(Login, i64)> {
     let login = first(tables, SELECT_LOGIN, [account.as_str()], |row| {
-        coded(row, 0)
+        Ok((coded(row, 0)?, row.get(1)?))
     })?;
     Ok(login.unwrap_or_default())
 }

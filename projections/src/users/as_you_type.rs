@@ -11,8 +11,6 @@ use rollbook_aggregates::values::AccountId;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::UserRow;
-use super::find::Finder;
 use super::grams::Grams;
 use super::list::behind_all;
 use super::numbers::Numbers;
@@ -54,8 +52,8 @@ struct Found {
     email: String,
 }
 
-pub(super) fn find(tables: &Connection, query: &FindUsers) -> rusqlite::Result<Vec<UserRow>> {
-    let finder = Finder::new(tables, &query.account)?;
+/// The users who match, by number.
+pub(super) fn find(tables: &Connection, query: &FindUsers) -> rusqlite::Result<Vec<i64>> {
     let mut typing = Typing::new(tables, query)?;
     if !typing.words.is_empty() {
         typing.search()?;
@@ -63,7 +61,7 @@ pub(super) fn find(tables: &Connection, query: &FindUsers) -> rusqlite::Result<V
     let mut found = typing.found;
     found.sort_by_key(|found| rank(found, &typing.words));
     found.truncate(typing.limit);
-    finder.rows(found.into_iter().map(|found| found.number))
+    Ok(found.into_iter().map(|found| found.number).collect())
 }
 
 /// What was typed, and whom it found so far.

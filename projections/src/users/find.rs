@@ -5,12 +5,13 @@ use std::cell::OnceCell;
 use rollbook_aggregates::account::Settings;
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{Allegiances, Facets, Status};
-use rollbook_aggregates::values::{AccountId, Login, UserId};
+use rollbook_aggregates::values::{AccountId, EmailAddress, Login, Signature, UserId};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::{DeletedUser, FoundUser, UserCompany, UserRow, accounts};
 use crate::columns::{account, coded, id, json, list, optional_time, time};
+use crate::forms::Stamp;
 use crate::page::{first, rows};
 use crate::text::sort_key;
 
@@ -25,15 +26,7 @@ macro_rules! columns {
     };
 }
 
-const SELECT_USER: &str = concat!(
-    "SELECT ",
-    columns!(),
-    "
-    FROM users
-    WHERE user_id = ?1 AND account_id = ?2"
-);
-
-const SELECT_BY_NUMBER: &str = concat!(
+const SELECT_ROW: &str = concat!(
     "SELECT ",
     columns!(),
     "
@@ -41,9 +34,32 @@ const SELECT_BY_NUMBER: &str = concat!(
     WHERE number = ?1"
 );
 
+/// The columns of a head, as [`head`] takes them.
+macro_rules! head {
+    () => {
+        "number, user_id, position, last_signed_in_at, external"
+    };
+}
+
+const SELECT_BY_ID: &str = concat!(
+    "SELECT ",
+    head!(),
+    "
+    FROM users
+    WHERE user_id = ?1 AND account_id = ?2"
+);
+
+const SELECT_BY_NUMBER: &str = concat!(
+    "SELECT ",
+    head!(),
+    "
+    FROM users
+    WHERE number = ?1"
+);
+
 const SELECT_BY_SIGNATURE: &str = concat!(
     "SELECT ",
-    columns!(),
+    head!(),
     "
     FROM users INDEXED BY users_by_signature
     WHERE account_id = ?1 AND signature_key = ?2 AND signature_folded = ?3 AND NOT external"
@@ -51,7 +67,7 @@ const SELECT_BY_SIGNATURE: &str = concat!(
 
 const SELECT_BY_EMAIL: &str = concat!(
     "SELECT ",
-    columns!(),
+    head!(),
     "
     FROM users INDEXED BY users_by_email
     WHERE account_id = ?1 AND email_key = ?2 AND email_folded = ?3 AND NOT external
@@ -70,10 +86,32 @@ const SELECT_DELETED: &str = "
     FROM deleted_users
     WHERE user_id = ?1 AND account_id = ?2";
 
+/// A user that was found: which row is its own, and what tells whether that is as it was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) number: i64,
+    pub(super) user_id: UserId,
+    position: i64,
+    signed_in_at: i64,
+    external: bool,
+}
+
+fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
+    Ok(Head {
+        number: row.get(0)?,
+        user_id: id(row, 1)?,
+        position: row.get(2)?,
+        signed_in_at: row.get(3)?,
+        external: row.get(4)?,
+    })
+}
+
 /// Finds users of one account.
 pub(super) struct Finder<'a> {
     tables: &'a Connection,
     account: &'a AccountId,
+    /// The revision of the account.
+    revision: i64,
     login: Login,
     /// The time that statuses are told by; without it they are what is recorded.
     now: Option<Timestamp>,
@@ -83,10 +121,12 @@ pub(super) struct Finder<'a> {
 
 impl<'a> Finder<'a> {
     pub(super) fn new(tables: &'a Connection, account: &'a AccountId) -> rusqlite::Result<Self> {
+        let (login, revision) = accounts::login_of(tables, account)?;
         Ok(Self {
             tables,
             account,
-            login: accounts::login_of(tables, account)?,
+            revision,
+            login,
             now: None,
             settings: OnceCell::new(),
         })
@@ -109,30 +149,47 @@ impl<'a> Finder<'a> {
             let settings = accounts::settings_of(self.tables, home)?;
             return Ok(facets.at(&settings, now).status());
         }
-        let settings = if let Some(settings) = self.settings.get() {
-            settings
-        } else {
-            let settings = accounts::settings_of(self.tables, home)?;
-            self.settings.get_or_init(|| settings)
-        };
-        Ok(facets.at(settings, now).status())
+        Ok(facets.at(self.settings()?, now).status())
     }
 
+    /// The settings of the account.
+    pub(super) fn settings(&self) -> rusqlite::Result<&Settings> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let settings = accounts::settings_of(self.tables, self.account)?;
+        Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// A user of the account, deleted or not.
     pub(super) fn find(&self, user: UserId) -> rusqlite::Result<Option<FoundUser>> {
-        let key = params![user.as_uuid().into_bytes(), self.account.as_str()];
-        if let Some(row) = first(self.tables, SELECT_USER, key, |row| self.read(row))? {
+        if let Some(head) = self.by_id(user)? {
+            let row = self.row(head.number)?;
             return Ok(Some(FoundUser::Present(Box::new(row))));
         }
-        first(self.tables, SELECT_DELETED, key, |row| {
-            Ok(FoundUser::Deleted(DeletedUser {
+        Ok(self.deleted(user)?.map(FoundUser::Deleted))
+    }
+
+    pub(super) fn by_id(&self, user: UserId) -> rusqlite::Result<Option<Head>> {
+        first(self.tables, SELECT_BY_ID, self.key(user), head)
+    }
+
+    /// What is left of a deleted user.
+    pub(super) fn deleted(&self, user: UserId) -> rusqlite::Result<Option<DeletedUser>> {
+        first(self.tables, SELECT_DELETED, self.key(user), |row| {
+            Ok(DeletedUser {
                 account_id: self.account.clone(),
                 user_id: user,
                 created_at: time(row, 0)?,
                 deleted_at: time(row, 1)?,
                 revision: row.get(2)?,
                 position: row.get(3)?,
-            }))
+            })
         })
+    }
+
+    fn key(&self, user: UserId) -> ([u8; 16], &'a str) {
+        (user.as_uuid().into_bytes(), self.account.as_str())
     }
 
     /// What the users sign in with.
@@ -140,29 +197,66 @@ impl<'a> Finder<'a> {
         self.login
     }
 
-    pub(super) fn by_signature(&self, folded: &str) -> rusqlite::Result<Option<UserRow>> {
+    /// The time that statuses are told by.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
+    pub(super) fn by_signature(&self, folded: &str) -> rusqlite::Result<Option<Head>> {
         Ok(self.by(SELECT_BY_SIGNATURE, folded)?.pop())
     }
 
-    pub(super) fn by_email(&self, folded: &str) -> rusqlite::Result<Vec<UserRow>> {
+    pub(super) fn by_email(&self, folded: &str) -> rusqlite::Result<Vec<Head>> {
         self.by(SELECT_BY_EMAIL, folded)
     }
 
-    fn by(&self, sql: &'static str, folded: &str) -> rusqlite::Result<Vec<UserRow>> {
+    /// The user that signs in with this text, as typed.
+    pub(super) fn by_user_name(&self, text: &str) -> rusqlite::Result<Option<Head>> {
+        match self.login {
+            Login::Email => match EmailAddress::parse(text) {
+                Ok(email) => Ok(self.by_email(email.folded().as_str())?.pop()),
+                Err(_) => Ok(None),
+            },
+            Login::Signature => match Signature::parse(text) {
+                Ok(signature) => self.by_signature(signature.folded().as_str()),
+                Err(_) => Ok(None),
+            },
+        }
+    }
+
+    fn by(&self, sql: &'static str, folded: &str) -> rusqlite::Result<Vec<Head>> {
         let params = params![self.account.as_str(), sort_key(folded), folded];
-        rows(self.tables, sql, params, |row| self.read(row))
+        rows(self.tables, sql, params, head)
     }
 
     /// The users of these numbers, in their order.
-    pub(super) fn rows(
-        &self,
-        numbers: impl IntoIterator<Item = i64>,
-    ) -> rusqlite::Result<Vec<UserRow>> {
+    pub(super) fn by_number(&self, numbers: Vec<i64>) -> rusqlite::Result<Vec<Head>> {
         let mut select = self.tables.prepare_cached(SELECT_BY_NUMBER)?;
+        let numbers = numbers.into_iter();
         numbers
-            .into_iter()
-            .map(|number| select.query_row([number], |row| self.read(row)))
+            .map(|number| select.query_row([number], head))
             .collect()
+    }
+
+    /// What its form is made of; nothing where that is another account's business too.
+    pub(super) fn stamp(&self, head: &Head) -> Option<Stamp> {
+        (!head.external).then_some(Stamp {
+            position: head.position,
+            signed_in_at: head.signed_in_at,
+            account: self.revision,
+        })
+    }
+
+    /// The rows of these numbers, in their order.
+    pub(super) fn rows(&self, numbers: Vec<i64>) -> rusqlite::Result<Vec<UserRow>> {
+        let numbers = numbers.into_iter();
+        numbers.map(|number| self.row(number)).collect()
+    }
+
+    /// The row of a number.
+    pub(super) fn row(&self, number: i64) -> rusqlite::Result<UserRow> {
+        let mut select = self.tables.prepare_cached(SELECT_ROW)?;
+        select.query_row([number], |row| self.read(row))
     }
 
     fn companies(&self, user: UserId, count: usize) -> rusqlite::Result<Vec<UserCompany>> {

@@ -21,7 +21,6 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use self::filters::{Condition, Part, conditions};
 use self::sorting::{Column, KeyValue};
-use super::UserRow;
 use super::find::Finder;
 use super::numbers::Numbers;
 use crate::columns::id;
@@ -50,12 +49,13 @@ const FETCHED: i64 = 8;
 /// So many times more than are gathered on a short way are gathered when a walk was too long.
 const MORE: i64 = 10;
 
+/// A page of users, by number.
 pub(super) fn list(
     tables: &Connection,
     query: &ListUsers,
-) -> rusqlite::Result<Page<UserRow, UserKey>> {
-    let finder = Finder::new(tables, &query.account)?;
-    let listing = Listing::new(tables, query, &finder)?;
+    finder: &Finder<'_>,
+) -> rusqlite::Result<Page<i64, UserKey>> {
+    let listing = Listing::new(tables, query, finder)?;
     let total = if query.total {
         Some(listing.count()?)
     } else {
@@ -68,11 +68,7 @@ pub(super) fn list(
         value: place.value.clone(),
         user_id: place.user_id,
     });
-    Ok(Page {
-        rows: finder.rows(page.rows.iter().map(|place| place.number))?,
-        next: page.next,
-        total: page.total,
-    })
+    page.read(|places| Ok(places.iter().map(|place| place.number).collect()))
 }
 
 /// Where a user stands in the list.

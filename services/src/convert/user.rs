@@ -8,13 +8,15 @@ mod watch;
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+use prost::Message as _;
 use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::Timestamp;
 use rollbook_aggregates::user::{
     AccessDenial, Blocker, CompanyProperties, Gone, Need, Person, Status, User,
 };
 use rollbook_aggregates::values::{Allegiance, CompanyId, Permission, UserType};
-use rollbook_projections::{DeletedUser, UserRow};
+use rollbook_projections::{DeletedUser, FoundUser, UserRow};
 use rollbook_proto::v1 as pb;
 
 use super::wire_time;
@@ -110,8 +112,7 @@ fn gone_user(gone: &Gone, revision: u64) -> pb::User {
 }
 
 /// A deleted user as the view has it: nothing personal.
-#[must_use]
-pub fn deleted_user(deleted: &DeletedUser) -> pb::User {
+fn deleted_user(deleted: &DeletedUser) -> pb::User {
     let gone = Gone {
         id: deleted.user_id,
         account_id: deleted.account_id.clone(),
@@ -119,6 +120,21 @@ pub fn deleted_user(deleted: &DeletedUser) -> pb::User {
         deleted_at: deleted.deleted_at,
     };
     gone_user(&gone, deleted.revision)
+}
+
+/// A user as the view has it, deleted or not.
+#[must_use]
+pub fn found_user(found: FoundUser) -> pb::User {
+    match found {
+        FoundUser::Present(row) => user_from_row(*row),
+        FoundUser::Deleted(deleted) => deleted_user(&deleted),
+    }
+}
+
+/// The same, encoded.
+#[must_use]
+pub fn told_user(found: FoundUser) -> Bytes {
+    found_user(found).encode_to_vec().into()
 }
 
 /// A user as the view has it.

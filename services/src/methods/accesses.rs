@@ -8,8 +8,8 @@ use rollbook_aggregates::account::Account;
 use rollbook_aggregates::domain::Decide;
 use rollbook_aggregates::user::{Report, User};
 use rollbook_aggregates::values::AccountId;
+use rollbook_proto::served::external_access_service_server::ExternalAccessService;
 use rollbook_proto::v1 as pb;
-use rollbook_proto::v1::external_access_service_server::ExternalAccessService;
 use tonic::{Request, Response, Status};
 
 use super::users::Changed;

@@ -9,8 +9,8 @@ use rollbook_aggregates::account::{
 use rollbook_aggregates::domain::Decide;
 use rollbook_aggregates::user::User;
 use rollbook_aggregates::values::{AccountId, CompanyId};
+use rollbook_proto::served::account_service_server::AccountService;
 use rollbook_proto::v1 as pb;
-use rollbook_proto::v1::account_service_server::AccountService;
 use tonic::{Request, Response, Status};
 
 use super::{Arrived, Directory, InAccount, new_user_id, order};

@@ -11,8 +11,8 @@ use rollbook_aggregates::user::{
 use rollbook_aggregates::values::{
     AccountId, EnteredPassword, PasswordAuthority, TokenDigest, UserId,
 };
+use rollbook_proto::served::credential_service_server::CredentialService;
 use rollbook_proto::v1 as pb;
-use rollbook_proto::v1::credential_service_server::CredentialService;
 use tonic::{Request, Response, Status};
 
 use super::users::{Changed, changed, not_own, user_not_found};

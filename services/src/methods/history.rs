@@ -10,8 +10,8 @@ use prost::Message as _;
 use rollbook_aggregates::values::AccountId;
 use rollbook_eventstore::{Direction, Filter, Follow, Log, ReadQuery, StoreError, ToldEvent};
 use rollbook_projections::{FindEvents, ReadError, Trail};
+use rollbook_proto::served::history_service_server::HistoryService;
 use rollbook_proto::v1 as pb;
-use rollbook_proto::v1::history_service_server::HistoryService;
 use tonic::{Request, Response, Status};
 
 use super::streaming::{Answers, Gone, Sender, send};

@@ -7,8 +7,8 @@ use rollbook_aggregates::invitation::{
 };
 use rollbook_aggregates::values::{AccountId, InvitationId};
 use rollbook_projections::ListInvitations;
+use rollbook_proto::served::invitation_service_server::InvitationService;
 use rollbook_proto::v1 as pb;
-use rollbook_proto::v1::invitation_service_server::InvitationService;
 use tonic::{Request, Response, Status};
 
 use super::{Arrived, Directory, at_least, new_user_id, order};

@@ -10,8 +10,8 @@ use rollbook_aggregates::user::{
 };
 use rollbook_aggregates::values::{AccountId, CompanyId, InvoiceId, UserId};
 use rollbook_projections::{ListInvolvements, ListReviewers};
+use rollbook_proto::served::involvement_service_server::InvolvementService;
 use rollbook_proto::v1 as pb;
-use rollbook_proto::v1::involvement_service_server::InvolvementService;
 use tonic::{Request, Response, Status};
 
 use super::{Arrived, Directory, InAccount, at_least, order};

@@ -9,8 +9,8 @@ pub(crate) use projections::sealed_as;
 use std::sync::Arc;
 
 use rollbook_aggregates::mail::Mail;
+use rollbook_proto::served::operations_service_server::OperationsService;
 use rollbook_proto::v1 as pb;
-use rollbook_proto::v1::operations_service_server::OperationsService;
 use tonic::{Request, Response, Status};
 
 use super::streaming::Answers;

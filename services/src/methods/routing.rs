@@ -8,8 +8,8 @@ use rollbook_aggregates::values::{AccountId, Allegiance, CompanyId, UserId};
 use rollbook_projections::{
     AccountRow, AllegianceKind, Approver, FoundUser, ListMatches, MatchRow, Matches, Unfit,
 };
+use rollbook_proto::served::routing_service_server::RoutingService;
 use rollbook_proto::v1 as pb;
-use rollbook_proto::v1::routing_service_server::RoutingService;
 use tonic::{Request, Response, Status};
 
 use super::Directory;

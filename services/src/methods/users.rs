@@ -12,8 +12,8 @@ use rollbook_aggregates::user::{
     UpdateUserCompany, User, UserError,
 };
 use rollbook_aggregates::values::UserId;
-use rollbook_proto::v1 as pb;
-use rollbook_proto::v1::user_service_server::UserService;
+use rollbook_proto::served::user_service_server::UserService;
+use rollbook_proto::{served, v1 as pb};
 use tonic::{Request, Response, Status, Streaming};
 
 pub(super) use self::supervisors::chain_end;
@@ -305,28 +305,28 @@ impl UserService for Directory {
     async fn get_user(
         &self,
         request: Request<pb::GetUserRequest>,
-    ) -> Result<Response<pb::GetUserResponse>, Status> {
+    ) -> Result<Response<served::GetUserResponse>, Status> {
         Ok(Response::new(self.get(request).await?))
     }
 
     async fn batch_get_users(
         &self,
         request: Request<pb::BatchGetUsersRequest>,
-    ) -> Result<Response<pb::BatchGetUsersResponse>, Status> {
+    ) -> Result<Response<served::BatchGetUsersResponse>, Status> {
         Ok(Response::new(self.batch(request).await?))
     }
 
     async fn list_users(
         &self,
         request: Request<pb::ListUsersRequest>,
-    ) -> Result<Response<pb::ListUsersResponse>, Status> {
+    ) -> Result<Response<served::ListUsersResponse>, Status> {
         Ok(Response::new(self.list(request).await?))
     }
 
     async fn find_users(
         &self,
         request: Request<pb::FindUsersRequest>,
-    ) -> Result<Response<pb::FindUsersResponse>, Status> {
+    ) -> Result<Response<served::FindUsersResponse>, Status> {
         Ok(Response::new(self.find(request).await?))
     }
 

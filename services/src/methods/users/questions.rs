@@ -7,7 +7,10 @@ use rollbook_aggregates::access::Access;
 use rollbook_aggregates::account::Account;
 use rollbook_aggregates::user::{AccessAnswer, External, Use, User, check_access};
 use rollbook_aggregates::values::{AccountId, CompanyId, ModuleName, UserId};
-use rollbook_projections::{FoundUser, UserRow};
+use rollbook_projections::{FoundUser, ToldUsers};
+use rollbook_proto::served::{
+    BatchGetUsersResponse, FindUsersResponse, GetUserResponse, ListUsersResponse,
+};
 use rollbook_proto::v1 as pb;
 use tonic::Request;
 
@@ -15,8 +18,7 @@ use super::super::{Arrived, Directory, order};
 use super::{may_reach, not_own, user_not_found};
 use crate::caller::Role;
 use crate::convert::{
-    self, Fields, FoundUsers, ListedUsers, UserKeyword, blocker, deleted_user, denial,
-    user_from_row,
+    self, Fields, FoundUsers, ListedUsers, UserKeyword, blocker, denial, told_user,
 };
 use crate::executor::{Options, access_id};
 use crate::failure::{Failure, Outcome};
@@ -25,7 +27,7 @@ impl Directory {
     pub(super) async fn get(
         &self,
         request: Request<pb::GetUserRequest>,
-    ) -> Outcome<pb::GetUserResponse> {
+    ) -> Outcome<GetUserResponse> {
         let read = request.get_ref().read;
         let (call, _) = self.enter(&request, read).await?;
         let message = request.into_inner();
@@ -33,17 +35,11 @@ impl Directory {
         let key = UserKeyword::try_from(message)?;
         let account = AccountId::parse(&account_id)
             .map_err(|problem| Failure::malformed_field("account_id", problem))?;
-        let users = self.views().users().at(self.executor().clock.now());
-        let row = match key {
+        let users = self.told_by_clock();
+        let found = match key {
             UserKeyword::Id(id) => {
                 may_reach(&call, id)?;
-                return match users.get(&account, id)? {
-                    Some(FoundUser::Present(row)) => Ok(answer(*row)),
-                    Some(FoundUser::Deleted(deleted)) => Ok(pb::GetUserResponse {
-                        user: Some(deleted_user(&deleted)),
-                    }),
-                    None => Err(self.nobody(&account)),
-                };
+                users.get(&account, id)?.map(|user| (id, user))
             }
             UserKeyword::Signature(code) => users.by_signature(&account, code.folded().as_str())?,
             UserKeyword::UserName(name) => users.by_user_name(&account, &name)?,
@@ -51,15 +47,21 @@ impl Directory {
                 only_one(users.by_email(&account, email.folded().as_str())?)?
             }
         };
-        match row {
+        match found {
             // Whether another one exists is nothing that a user may find out.
             None if call.caller.role == Role::Own => Err(not_own()),
             None => Err(self.nobody(&account)),
-            Some(row) => {
-                may_reach(&call, row.user_id)?;
-                Ok(answer(row))
+            Some((id, user)) => {
+                may_reach(&call, id)?;
+                Ok(GetUserResponse { user })
             }
         }
+    }
+
+    /// Users as answers have them, with what the clock says of their status.
+    fn told_by_clock(&self) -> ToldUsers {
+        let users = self.views().users().at(self.executor().clock.now());
+        users.told(told_user)
     }
 
     /// Why nobody was found in an account.
@@ -70,7 +72,7 @@ impl Directory {
     pub(super) async fn batch(
         &self,
         request: Request<pb::BatchGetUsersRequest>,
-    ) -> Outcome<pb::BatchGetUsersResponse> {
+    ) -> Outcome<BatchGetUsersResponse> {
         let read = request.get_ref().read;
         self.question(&request, read).await?;
         let pb::BatchGetUsersRequest {
@@ -87,18 +89,16 @@ impl Directory {
             fields.read("", &id, UserId::parse)
         });
         let (account,) = fields.finish((account,))?;
-        let view = self.views().users().at(self.executor().clock.now());
-        let found = view.get_many(&account, ids.clone()).await?;
+        let found = self.told_by_clock().get_many(&account, ids.clone()).await?;
         let mut users = Vec::with_capacity(found.len());
         let mut not_found_ids = Vec::new();
         for (id, found) in ids.into_iter().zip(found) {
             match found {
-                Some(FoundUser::Present(row)) => users.push(user_from_row(*row)),
-                Some(FoundUser::Deleted(deleted)) => users.push(deleted_user(&deleted)),
+                Some(user) => users.push(user),
                 None => not_found_ids.push(id.to_string()),
             }
         }
-        Ok(pb::BatchGetUsersResponse {
+        Ok(BatchGetUsersResponse {
             users,
             not_found_ids,
         })
@@ -107,7 +107,7 @@ impl Directory {
     pub(super) async fn list(
         &self,
         request: Request<pb::ListUsersRequest>,
-    ) -> Outcome<pb::ListUsersResponse> {
+    ) -> Outcome<ListUsersResponse> {
         let read = request.get_ref().read;
         self.question(&request, read).await?;
         let mut message = request.into_inner();
@@ -119,25 +119,23 @@ impl Directory {
         message.include_total = false;
         let bound = [b"ListUsers".as_slice(), &message.encode_to_vec()].concat();
         query.after = self.pages().read(&bound, &token)?;
-        let page = self.views().users().list(query).await?;
-        Ok(pb::ListUsersResponse {
+        let page = self.views().users().told(told_user).list(query).await?;
+        Ok(ListUsersResponse {
             next_page_token: self.pages().write(&bound, page.next.as_ref()),
             total: page.total,
-            users: page.rows.into_iter().map(user_from_row).collect(),
+            users: page.rows,
         })
     }
 
     pub(super) async fn find(
         &self,
         request: Request<pb::FindUsersRequest>,
-    ) -> Outcome<pb::FindUsersResponse> {
+    ) -> Outcome<FindUsersResponse> {
         let read = request.get_ref().read;
         self.question(&request, read).await?;
         let FoundUsers(query) = FoundUsers::try_from(request.into_inner())?;
-        let found = self.views().users().find(query).await?;
-        Ok(pb::FindUsersResponse {
-            users: found.into_iter().map(user_from_row).collect(),
-        })
+        let users = self.views().users().told(told_user).find(query).await?;
+        Ok(FindUsersResponse { users })
     }
 
     pub(super) async fn check_deletion(
@@ -246,19 +244,13 @@ impl Directory {
     }
 }
 
-fn answer(row: UserRow) -> pb::GetUserResponse {
-    pb::GetUserResponse {
-        user: Some(user_from_row(row)),
-    }
-}
-
 /// The only one who has an address; where several share it, it names none of them (R5).
-fn only_one(rows: Vec<UserRow>) -> Outcome<Option<UserRow>> {
-    if rows.len() > 1 {
+fn only_one<T>(found: Vec<T>) -> Outcome<Option<T>> {
+    if found.len() > 1 {
         return Err(Failure::new(
             pb::ErrorReason::EmailAmbiguous,
             "several users share the address",
         ));
     }
-    Ok(rows.into_iter().next())
+    Ok(found.into_iter().next())
 }

@@ -4,16 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use rollbook_aggregates::values::{AccountId, UserId};
-use rollbook_projections::{Changed, FoundUser, UserChanged, UserChanges};
+use rollbook_projections::{Changed, UserChanged, UserChanges};
 use rollbook_proto::v1 as pb;
 use tokio::time::Instant;
 use tonic::Request;
 
 use super::super::streaming::{Answers, PATIENCE, Sender, hand_over};
 use super::super::{Directory, at_least, history::disclosure};
-use crate::convert::{
-    Disclose, WatchedUsers, change, deleted_user, former_external_user, user_from_row,
-};
+use crate::convert::{Disclose, WatchedUsers, change, former_external_user, found_user};
 use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 
@@ -144,8 +142,7 @@ impl Watch {
             ids.dedup();
             for (id, found) in ids.iter().zip(view.get_many(account, ids.clone()).await?) {
                 let user = match found {
-                    Some(FoundUser::Present(row)) => user_from_row(*row),
-                    Some(FoundUser::Deleted(deleted)) => deleted_user(&deleted),
+                    Some(found) => found_user(found),
                     None => match self.directory.views().accesses().get(account, *id)? {
                         Some(ended) => former_external_user(&ended),
                         None => continue,
