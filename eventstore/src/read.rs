@@ -48,6 +48,35 @@ pub struct ReadQuery {
     pub filter: Filter,
 }
 
+impl ReadQuery {
+    /// Whether it lets every event through between its bounds, so that positions tell how many there are.
+    pub(crate) fn is_dense(&self) -> bool {
+        let Self {
+            direction,
+            from: _,
+            limit: _,
+            filter,
+        } = self;
+        let Filter {
+            account_id,
+            streams,
+            aggregate_types,
+            event_types,
+            actor,
+            from_time: _,
+            to_time: _,
+            positions,
+        } = filter;
+        *direction == Direction::Forwards
+            && account_id.is_none()
+            && streams.is_empty()
+            && aggregate_types.is_empty()
+            && event_types.is_empty()
+            && actor.is_none()
+            && positions.is_empty()
+    }
+}
+
 impl Default for ReadQuery {
     fn default() -> Self {
         Self {

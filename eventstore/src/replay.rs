@@ -1,15 +1,19 @@
 //! Reading the log from a position to its end and beyond.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::event::ToldEvent;
 use crate::log::Log;
 use crate::read::{Direction, Follow, ReadQuery};
+
+/// How many pages are read while one is told, where it is known where they lie.
+const PAGES_AHEAD: usize = 2;
 
 /// Where a replay is.
 pub(crate) struct Replay {
@@ -19,8 +23,8 @@ pub(crate) struct Replay {
     follow: bool,
     /// Read above the first, up to the second; moves with every page. `None` before the first page.
     bounds: Option<(u64, u64)>,
-    /// The page after this one, which is read while this one is told. Reading ends with the replay.
-    ahead: JoinSet<Result<Read, StoreError>>,
+    /// The pages after this one, which are read while this one is told. Reading ends with the replay.
+    ahead: VecDeque<Ahead>,
     /// A replay that follows ends before this time, which may be still to come.
     until: Option<Timestamp>,
     page: std::vec::IntoIter<ToldEvent>,
@@ -40,7 +44,7 @@ impl Replay {
             query: Arc::new(query),
             follow,
             bounds: None,
-            ahead: JoinSet::new(),
+            ahead: VecDeque::new(),
             until,
             page: Vec::new().into_iter(),
             seen_to: None,
@@ -92,19 +96,48 @@ impl Replay {
             page,
             bounds,
             seen_to,
-        } = match self.ahead.join_next().await {
-            Some(read) => read.map_err(StoreError::unavailable)??,
+        } = match self.ahead.pop_front() {
+            Some(ahead) => ahead.read.await.map_err(StoreError::unavailable)??,
             None => read(self.log.clone(), self.query.clone(), self.bounds).await?,
         };
         if goes_on && seen_to.is_none() {
-            let next = read(self.log.clone(), self.query.clone(), Some(bounds));
-            self.ahead.spawn(next);
+            self.read_ahead(bounds);
         }
         self.bounds = Some(bounds);
         self.seen_to = seen_to;
         self.page = page.into_iter();
         Ok(())
     }
+
+    /// Begins to read the pages that come next, as far as it is known where they lie.
+    fn read_ahead(&mut self, bounds: (u64, u64)) {
+        let last = self.ahead.back().map(|last| last.behind);
+        let mut next = last.unwrap_or(Some(bounds));
+        while self.ahead.len() < PAGES_AHEAD
+            && let Some(bounds) = next
+        {
+            next = self.behind(bounds);
+            let read = read(self.log.clone(), self.query.clone(), Some(bounds));
+            self.ahead.push_back(Ahead {
+                read: AbortOnDropHandle::new(tokio::spawn(read)),
+                behind: next,
+            });
+        }
+    }
+
+    /// Where the page behind one lies, where that is known before it is read.
+    fn behind(&self, (above, up_to): (u64, u64)) -> Option<(u64, u64)> {
+        let last = above.saturating_add(self.query.limit.max(1) as u64);
+        let is_known = self.query.is_dense() && last <= up_to.min(*self.moved.borrow());
+        is_known.then_some((last, up_to))
+    }
+}
+
+/// A page that is being read.
+struct Ahead {
+    read: AbortOnDropHandle<Result<Read, StoreError>>,
+    /// Where the one behind it lies, where that is known.
+    behind: Option<(u64, u64)>,
 }
 
 /// A page that was read, and where the next one lies.
@@ -128,6 +161,15 @@ async fn read(
     };
     let head = log.head().await?;
     let end = up_to.min(head);
+    if query.is_dense() {
+        let limit = query.limit.max(1) as u64;
+        let last = end.min(above.saturating_add(limit)).max(above);
+        return Ok(Read {
+            page: log.list_between(&query, above, last).await?,
+            bounds: (last, up_to),
+            seen_to: (last >= end).then_some(last),
+        });
+    }
     let page = log.list_between(&query, above, end).await?;
     let full = page.len() >= query.limit.max(1);
     let (bounds, seen_to) = match (page.last(), query.direction) {

@@ -18,7 +18,7 @@ use crate::stream::StreamId;
 const SEALED_REASON: &str = "$reason";
 const REASON_COMMITMENT: &str = "$reason_commitment";
 
-/// A row of the table of events, with the wrapped key of its stream as it was in the same snapshot.
+/// A row of the table of events, with the wrapped key of its stream where it may have something to open.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredEvent {
     pub(crate) position: u64,
@@ -44,6 +44,11 @@ impl StoredEvent {
             revision: self.revision,
             event_type: &self.event_type,
         }
+    }
+
+    /// Whether it can have anything to open; `false` is certain.
+    pub(crate) fn may_be_sealed(&self) -> bool {
+        sealing::may_be_sealed(&self.payload) || self.metadata.contains(SEALED_REASON)
     }
 
     /// Its leaf, without opening it.
@@ -123,12 +128,10 @@ impl<'a> PageKeys<'a> {
         }
     }
 
-    fn cipher(
-        &mut self,
-        stream: &StreamId,
-        wrapped: Option<&[u8]>,
-    ) -> Result<Option<&XChaCha20Poly1305>, StoreError> {
-        let Some(wrapped) = wrapped else {
+    /// What opens an event's values, where it can have any and they are not erased.
+    fn cipher(&mut self, stored: &StoredEvent) -> Result<Option<&XChaCha20Poly1305>, StoreError> {
+        let stream = &stored.stream;
+        let Some(wrapped) = stored.wrapped.as_deref().filter(|_| stored.may_be_sealed()) else {
             return Ok(None);
         };
         if !self.ciphers.contains_key(stream) {
@@ -175,15 +178,15 @@ impl<'a> PageKeys<'a> {
     }
 
     fn openings(&mut self, stored: &StoredEvent) -> Result<Vec<Opening>, String> {
+        let cipher = self.cipher(stored);
+        let Some(cipher) = cipher.map_err(|error| error.to_string())? else {
+            return Ok(Vec::new());
+        };
         let payload: Value =
             serde_json::from_str(&stored.payload).map_err(|error| error.to_string())?;
         let metadata: Value =
             serde_json::from_str(&stored.metadata).map_err(|error| error.to_string())?;
         let bound = stored.bound();
-        let cipher = self.cipher(&stored.stream, stored.wrapped.as_deref());
-        let Some(cipher) = cipher.map_err(|error| error.to_string())? else {
-            return Ok(Vec::new());
-        };
         let mut openings =
             sealing::openings(&payload, bound, cipher).map_err(|error| error.to_string())?;
         let text = |name: &str| metadata.get(name).and_then(Value::as_str);
@@ -203,7 +206,7 @@ impl<'a> PageKeys<'a> {
         let position = stored.position;
         let corrupt = |what: String| StoreError::Corrupt(format!("position {position}: {what}"));
         let bound = stored.bound();
-        let cipher = self.cipher(&stored.stream, stored.wrapped.as_deref())?;
+        let cipher = self.cipher(&stored)?;
         let opened = if sealing::may_be_sealed(&stored.payload) {
             let mut payload: Value = serde_json::from_str(&stored.payload)
                 .map_err(|error| corrupt(error.to_string()))?;
@@ -237,7 +240,7 @@ impl<'a> PageKeys<'a> {
         let mut payload: Value =
             serde_json::from_str(&stored.payload).map_err(|error| corrupt(error.to_string()))?;
         let bound = stored.bound();
-        let cipher = self.cipher(&stored.stream, stored.wrapped.as_deref())?;
+        let cipher = self.cipher(&stored)?;
         sealing::unseal(&mut payload, bound, cipher).map_err(|error| corrupt(error.to_string()))?;
         date(&mut payload, stored.recorded_at);
         let (metadata, reason) = read_metadata(&stored.metadata, bound, cipher).map_err(corrupt)?;

@@ -1,6 +1,6 @@
 //! Questions to the database, on connections that only read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -36,15 +36,10 @@ use super::rotating;
 /// The most questions for the head that wait.
 pub(super) const HEADS: usize = 4_096;
 
-/// The key is looked up for each row of the page: as a join, a planner without statistics reads the table of keys for every page.
+/// Without the keys, which few events of a page need.
 const SELECT: &str = "
 SELECT e.position, e.commit_position, e.account_id, e.account_number, e.aggregate_type, e.aggregate_id, e.sequence,
-       e.event_type, e.event_version, e.recorded_at, e.forgets, e.payload::text, e.metadata::text,
-       (
-           SELECT k.wrapped
-           FROM stream_keys AS k
-           WHERE k.aggregate_type = e.aggregate_type AND k.aggregate_id = e.aggregate_id
-       )
+       e.event_type, e.event_version, e.recorded_at, e.forgets, e.payload::text, e.metadata::text
 FROM events AS e";
 
 const SELECT_STREAMS: &str = "
@@ -93,6 +88,47 @@ impl PostgresHome {
     }
 }
 
+impl PostgresHome {
+    /// The keys that streams have or had, with the place of the stream, from 1.
+    async fn wrapped(
+        &self,
+        streams: impl Iterator<Item = &StreamId>,
+    ) -> Result<Vec<(i64, Option<Vec<u8>>)>, sqlx::Error> {
+        let (types, ids) = names(streams);
+        sqlx::query_as(
+            "SELECT q.place, k.wrapped
+             FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (aggregate_type, aggregate_id, place)
+             JOIN stream_keys AS k ON k.aggregate_type = q.aggregate_type AND k.aggregate_id = q.aggregate_id",
+        )
+        .bind(types)
+        .bind(ids)
+        .fetch_all(&self.pool)
+        .await
+    }
+
+    /// Adds the keys of those events that have something to open. A key that is destroyed meanwhile is not there any more,
+    /// which is what a reader is to see.
+    async fn add_keys(&self, events: &mut [StoredEvent]) -> Result<(), sqlx::Error> {
+        let sealed = events.iter().filter(|event| event.may_be_sealed());
+        let streams: Vec<StreamId> = sealed
+            .map(|event| event.stream.clone())
+            .collect::<HashSet<_>>()
+            .into_iter()
+            .collect();
+        if streams.is_empty() {
+            return Ok(());
+        }
+        let found = self.wrapped(streams.iter()).await?.into_iter();
+        let keys: HashMap<&StreamId, Vec<u8>> = found
+            .filter_map(|(place, wrapped)| Some((&streams[place_index(place)], wrapped?)))
+            .collect();
+        for event in events.iter_mut().filter(|event| event.may_be_sealed()) {
+            event.wrapped = keys.get(&event.stream).cloned();
+        }
+        Ok(())
+    }
+}
+
 impl Drop for PostgresHome {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
@@ -125,7 +161,12 @@ impl Home for PostgresHome {
                 };
             }
             let rows = query.fetch_all(&self.pool).await?;
-            rows.iter().map(stored).collect()
+            let mut events: Vec<_> = rows
+                .iter()
+                .map(|row| stored(row, None))
+                .collect::<Result<_, _>>()?;
+            self.add_keys(&mut events).await?;
+            Ok(events)
         }
         .map(unavailable)
         .boxed()
@@ -146,7 +187,7 @@ impl Home for PostgresHome {
             let mut result = vec![Vec::new(); streams.len()];
             for row in &rows {
                 let place: i64 = row.try_get("place")?;
-                result[place_index(place)].push(stored(row)?);
+                result[place_index(place)].push(stored(row, row.try_get(13)?)?);
             }
             Ok(result)
         }
@@ -156,20 +197,9 @@ impl Home for PostgresHome {
 
     fn keys<'a>(&'a self, streams: &'a [StreamId]) -> Answer<'a, Vec<KeyState>> {
         async move {
-            let (types, ids) = names(streams.iter());
-            let rows: Vec<(i64, Option<Vec<u8>>)> = sqlx::query_as(
-                "SELECT q.place, k.wrapped
-                 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (aggregate_type, aggregate_id, place)
-                 JOIN stream_keys AS k ON k.aggregate_type = q.aggregate_type AND k.aggregate_id = q.aggregate_id",
-            )
-            .bind(types)
-            .bind(ids)
-            .fetch_all(&self.pool)
-            .await?;
             let mut states = vec![KeyState::Absent; streams.len()];
-            for (place, wrapped) in rows {
-                states[place_index(place)] =
-                    wrapped.map_or(KeyState::Destroyed, KeyState::Present);
+            for (place, wrapped) in self.wrapped(streams.iter()).await? {
+                states[place_index(place)] = wrapped.map_or(KeyState::Destroyed, KeyState::Present);
             }
             Ok(states)
         }
@@ -433,7 +463,7 @@ pub(super) async fn shared(
     })
 }
 
-fn stored(row: &PgRow) -> Result<StoredEvent, sqlx::Error> {
+fn stored(row: &PgRow, wrapped: Option<Vec<u8>>) -> Result<StoredEvent, sqlx::Error> {
     let number = |index: usize| row.try_get::<i64, _>(index).map(i64::cast_unsigned);
     Ok(StoredEvent {
         position: number(0)?,
@@ -451,7 +481,7 @@ fn stored(row: &PgRow) -> Result<StoredEvent, sqlx::Error> {
         forgets: row.try_get(10)?,
         payload: row.try_get(11)?,
         metadata: row.try_get(12)?,
-        wrapped: row.try_get(13)?,
+        wrapped,
     })
 }
 

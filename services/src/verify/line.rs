@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
+use memchr::memmem;
 use rollbook_eventstore::StreamId;
 use rollbook_eventstore::proof::{Hash, Opening, ProvableEvent};
 use serde::de::IgnoredAny;
@@ -137,8 +138,8 @@ pub(super) fn read(log_id: Uuid, line: &[u8]) -> Result<Line, &'static str> {
 
 fn read_text(text: &str) -> Option<(ProvableEvent, Option<Vec<Hash>>)> {
     // Inside of a text the quotes would be escaped, so this is where the member begins.
-    let (_, data) = text.split_once(DATA)?;
-    let payload = data.strip_suffix('}')?;
+    let data = memmem::find(text.as_bytes(), DATA.as_bytes())? + DATA.len();
+    let payload = text.get(data..)?.strip_suffix('}')?;
     let attributes: Attributes<'_> = serde_json::from_str(text).ok()?;
     let proof = match &attributes.inclusionproof {
         Some(proof) => Some(hashes(proof)?),

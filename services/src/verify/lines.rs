@@ -1,10 +1,12 @@
 //! The lines of an export, read ahead on all processors and handed on in the order they stand in.
 
 use std::io::{self, BufRead, Read as _};
+use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, available_parallelism};
 
+use memchr::memchr_iter;
 use uuid::Uuid;
 
 use super::line::{Line, read};
@@ -129,8 +131,11 @@ impl Taken {
             if self.text.last() == Some(&b'\n') {
                 self.text.pop();
             }
-            let lines = self.text.split(|byte| *byte == b'\n');
-            lines.map(|line| read(log_id, line)).collect()
+            let mut begin = 0;
+            let ends = memchr_iter(b'\n', &self.text).chain([self.text.len()]);
+            let lines =
+                ends.map(|end| read(log_id, &self.text[mem::replace(&mut begin, end + 1)..end]));
+            lines.collect()
         };
         let broken = self.broken;
         // Nobody waits for it where something was wrong before.

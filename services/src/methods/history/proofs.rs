@@ -1,13 +1,16 @@
 //! What an auditor checks the log with: checkpoints, proofs, and events as they are stored.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rollbook_aggregates::values::AccountId;
 use rollbook_eventstore::proof::{AccountEnd, ProvableEvent, TreeHead};
-use rollbook_eventstore::{Filter, Log, ReadQuery};
+use rollbook_eventstore::{Filter, Log, ReadQuery, StoreError};
 use rollbook_proto::v1 as pb;
 use rollbook_proto::v1::ErrorReason;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Request;
 
 use super::super::streaming::{Answers, Gone, Sender, send};
@@ -19,7 +22,10 @@ use crate::failure::{Failure, Outcome};
 use crate::gate::Call;
 
 /// How many events a message of an export has at most.
-const EVENTS_IN_A_MESSAGE: usize = 500;
+const EVENTS_IN_A_MESSAGE: usize = 1000;
+
+/// How many pages are read while one is told, where it is known where they lie.
+const PAGES_AHEAD: usize = 2;
 
 /// How long the tree is waited for where the caller names no deadline.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -199,6 +205,9 @@ fn lagging(wanted: u64) -> Failure {
     .retry_after(Duration::from_millis(100))
 }
 
+/// A page that is being read.
+type PageAhead = AbortOnDropHandle<Result<Vec<ProvableEvent>, StoreError>>;
+
 /// Sends events as they are stored.
 struct Exporting {
     log: Log,
@@ -210,30 +219,64 @@ struct Exporting {
 }
 
 impl Exporting {
-    /// Sends what there is up to the size of the tree, or until nobody listens.
-    async fn send(mut self, sender: Sender<pb::ExportEventsResponse>) -> Outcome<()> {
-        while self.position < self.size {
-            let query = ReadQuery {
-                from: self.position,
-                limit: EVENTS_IN_A_MESSAGE,
-                filter: self.filter.clone(),
-                ..ReadQuery::default()
+    /// Sends what there is up to the size of the tree, or until nobody listens. Pages are read while one is told; reading ends
+    /// with the export.
+    async fn send(self, sender: Sender<pb::ExportEventsResponse>) -> Outcome<()> {
+        let export = Arc::new(self);
+        let mut ahead = VecDeque::new();
+        export.read_ahead(&mut ahead, export.position);
+        while let Some((above, page)) = ahead.pop_front() {
+            let page = page.await;
+            let page = page.map_err(|ended| StoreError::Unavailable(Arc::new(ended)))??;
+            let position = match (export.behind(above), page.last()) {
+                (Some(position), _) => position,
+                (None, Some(last)) if page.len() == EVENTS_IN_A_MESSAGE => last.position,
+                (None, _) => export.size,
             };
-            let events = self.log.provable(&query, self.size, self.open).await?;
-            self.position = match events.last() {
-                Some(last) if events.len() == EVENTS_IN_A_MESSAGE => last.position,
-                Some(_) | None => self.size,
-            };
+            export.read_ahead(&mut ahead, position);
             let message = pb::ExportEventsResponse {
-                events: self.proved(events).await?,
-                position: self.position,
-                tree_size: self.size,
+                events: export.proved(page).await?,
+                position,
+                tree_size: export.size,
             };
             if let Err(Gone) = send(&sender, message).await {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Begins to read the pages behind a position, as far as it is known where they lie.
+    fn read_ahead(self: &Arc<Self>, ahead: &mut VecDeque<(u64, PageAhead)>, position: u64) {
+        let mut next = match ahead.back() {
+            Some((above, _)) => self.behind(*above),
+            None => Some(position),
+        };
+        while ahead.len() < PAGES_AHEAD
+            && let Some(above) = next.filter(|above| *above < self.size)
+        {
+            let page = tokio::spawn(self.clone().page(above));
+            ahead.push_back((above, AbortOnDropHandle::new(page)));
+            next = self.behind(above);
+        }
+    }
+
+    /// Where the page behind one begins, where that is known before it is read: of all events, positions tell how many there are.
+    fn behind(&self, above: u64) -> Option<u64> {
+        let last = above + EVENTS_IN_A_MESSAGE as u64;
+        (self.filter == Filter::default() && last < self.size).then_some(last)
+    }
+
+    /// The events behind a position.
+    async fn page(self: Arc<Self>, position: u64) -> Result<Vec<ProvableEvent>, StoreError> {
+        let query = ReadQuery {
+            from: position,
+            limit: EVENTS_IN_A_MESSAGE,
+            filter: self.filter.clone(),
+            ..ReadQuery::default()
+        };
+        let last = self.behind(position).unwrap_or(self.size);
+        self.log.provable(&query, last, self.open).await
     }
 
     async fn proved(&self, events: Vec<ProvableEvent>) -> Outcome<Vec<pb::StoredEvent>> {
