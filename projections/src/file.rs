@@ -31,7 +31,7 @@ pub(crate) use self::connecting::{
 };
 pub(crate) use self::names::{leaving, path, remove};
 
-use self::connecting::BUSY;
+use self::connecting::{BUSY, keep_for};
 
 /// How far the checkpoint may fall behind over events that concern nothing here.
 const UNSAVED: u64 = 10_000;
@@ -175,6 +175,7 @@ impl ViewFile {
         let path = path::<V>(folder, generation);
         let connection = connect(&path)?;
         let found = checkpoint::find(&connection)?;
+        keep_for(&connection, found.indexes < V::INDEXES.len())?;
         let file = Self {
             connection,
             path,
@@ -197,6 +198,7 @@ impl ViewFile {
     ) -> rusqlite::Result<Self> {
         let path = path::<V>(folder, generation);
         let mut connection = connect(&path)?;
+        keep_for(&connection, true)?;
         let at = Checkpoint {
             log: log.id().into_bytes(),
             position: 0,
@@ -251,7 +253,7 @@ impl ViewFile {
         checkpoint::save_indexes(&transaction, self.indexes + 1)?;
         transaction.commit()?;
         self.indexes += 1;
-        Ok(())
+        keep_for(&self.connection, !self.is_indexed::<V>())
     }
 
     /// Makes it the file that the view is read from: at once, and for whoever opens it after a power cut too.

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use moka::sync::Cache;
 use rollbook_aggregates::domain::Timestamp;
 
+use crate::users::told::Tell;
+
 /// How much memory the forms of a file take at most, in bytes.
 const ROOM: u64 = 24 << 20;
 
@@ -28,6 +30,8 @@ pub(crate) struct Stamp {
 pub(crate) struct Form {
     /// Of what.
     pub(crate) stamp: Stamp,
+    /// By what.
+    pub(crate) tell: Tell,
     /// When it is to be made anew though nothing was recorded; never, where there is no such time.
     pub(crate) until: Option<Timestamp>,
     /// The form.
@@ -50,10 +54,17 @@ fn empty() -> Cache<i64, Form> {
 
 impl Forms {
     /// The form of a row that is as it was, by this time where one is given.
-    pub(crate) fn get(&self, number: i64, stamp: Stamp, now: Option<Timestamp>) -> Option<Bytes> {
+    pub(crate) fn get(
+        &self,
+        number: i64,
+        stamp: Stamp,
+        tell: Tell,
+        now: Option<Timestamp>,
+    ) -> Option<Bytes> {
         let form = self.now().get(&number)?;
         let is_over = now.zip(form.until).is_some_and(|(now, until)| until <= now);
-        (form.stamp == stamp && !is_over).then_some(form.told)
+        let is_same = form.stamp == stamp && std::ptr::fn_addr_eq(form.tell, tell);
+        (is_same && !is_over).then_some(form.told)
     }
 
     pub(crate) fn keep(&self, number: i64, form: Form) {
@@ -79,6 +90,7 @@ mod tests {
     use chrono::{TimeDelta, TimeZone as _, Utc};
 
     use super::*;
+    use crate::users::FoundUser;
 
     const STAMP: Stamp = Stamp {
         position: 7,
@@ -86,10 +98,15 @@ mod tests {
         account: 3,
     };
 
+    fn tell(_: FoundUser) -> Bytes {
+        Bytes::from_static(b"told")
+    }
+
     fn kept(until: Option<Timestamp>) -> Forms {
         let forms = Forms::default();
         let form = Form {
             stamp: STAMP,
+            tell,
             until,
             told: Bytes::from_static(b"told"),
         };
@@ -100,7 +117,7 @@ mod tests {
     #[test]
     fn a_form_is_told_while_its_row_is_as_it_was() {
         let forms = kept(None);
-        assert_eq!(forms.get(1, STAMP, None).unwrap(), "told");
+        assert_eq!(forms.get(1, STAMP, tell, None).unwrap(), "told");
         for other in [
             Stamp {
                 position: 8,
@@ -115,9 +132,10 @@ mod tests {
                 ..STAMP
             },
         ] {
-            assert_eq!(forms.get(1, other, None), None);
+            assert_eq!(forms.get(1, other, tell, None), None);
         }
-        assert_eq!(forms.get(2, STAMP, None), None);
+        assert_eq!(forms.get(2, STAMP, tell, None), None);
+        assert_eq!(forms.get(1, STAMP, |_| Bytes::new(), None), None);
     }
 
     #[test]
@@ -126,6 +144,7 @@ mod tests {
         let told: Arc<[u8]> = Arc::from(b"Anna".as_slice());
         let form = Form {
             stamp: STAMP,
+            tell,
             until: None,
             told: Bytes::from_owner(Arc::clone(&told)),
         };
@@ -140,8 +159,8 @@ mod tests {
         let noon = Utc.with_ymd_and_hms(2026, 1, 1, 12, 0, 0).unwrap();
         let forms = kept(Some(noon));
         let before = noon - TimeDelta::microseconds(1);
-        assert!(forms.get(1, STAMP, Some(before)).is_some());
-        assert_eq!(forms.get(1, STAMP, Some(noon)), None);
-        assert!(forms.get(1, STAMP, None).is_some());
+        assert!(forms.get(1, STAMP, tell, Some(before)).is_some());
+        assert_eq!(forms.get(1, STAMP, tell, Some(noon)), None);
+        assert!(forms.get(1, STAMP, tell, None).is_some());
     }
 }

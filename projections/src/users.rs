@@ -130,7 +130,7 @@ const TABLES: &str = "
 /// What only questions need: made once the rows are there. Behind the user stands what a walk along the index asks for most,
 /// so that it fetches no rows ([`list`] knows which).
 const INDEXES: &[&str] = &[
-    "CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id, active)",
+    "CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id, active, first_name_key, last_name_key, email_key)",
     "CREATE INDEX users_by_first_name ON users (account_id, first_name_key, user_id, active, last_name_key)",
     "CREATE INDEX users_by_last_name ON users (account_id, last_name_key, user_id, active, first_name_key)",
     "CREATE INDEX users_by_email ON users (account_id, email_key, user_id, active)",
@@ -248,7 +248,7 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 9;
+    const VERSION: u32 = 10;
     const TABLES: &'static [&'static str] = &[
         accounts::TABLES,
         TABLES,

@@ -11,6 +11,10 @@ const STATEMENTS: usize = 128;
 /// How much of a file is mapped into memory for those who read it; memory that the system can take back at any time.
 const MAPPED: i64 = 4 << 30;
 
+/// How much of a file its writer keeps in memory, in KiB: of one that is being built, and of one that is followed with.
+const WHILE_BUILDING: i64 = 32_000;
+const WHILE_FOLLOWING: i64 = 8_000;
+
 /// How long to wait for the file where nothing else is said.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
@@ -42,12 +46,22 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -32_000)?;
+    connection.pragma_update(None, "cache_size", -WHILE_FOLLOWING)?;
     connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     crate::users::grams::teach(&connection)?;
     Ok(connection)
+}
+
+/// Keeps more of a file in memory while it is being built than of one that is followed with.
+pub(super) fn keep_for(connection: &Connection, building: bool) -> rusqlite::Result<()> {
+    let kept = if building {
+        WHILE_BUILDING
+    } else {
+        WHILE_FOLLOWING
+    };
+    connection.pragma_update(None, "cache_size", -kept)
 }
 
 /// Opens a connection that writes a file which is of no use unless it is written as a whole.

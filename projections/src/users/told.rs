@@ -186,7 +186,9 @@ impl Teller<'_> {
     fn told(&self, head: &Head) -> rusqlite::Result<Bytes> {
         let stamp = self.finder.stamp(head);
         if let Some(stamp) = stamp
-            && let Some(told) = self.forms.get(head.number, stamp, self.finder.now())
+            && let Some(told) = self
+                .forms
+                .get(head.number, stamp, self.tell, self.finder.now())
         {
             return Ok(told);
         }
@@ -198,6 +200,7 @@ impl Teller<'_> {
         if let Some(stamp) = stamp.filter(|_| is_recorded) {
             let form = Form {
                 stamp,
+                tell: self.tell,
                 until,
                 told: told.clone(),
             };

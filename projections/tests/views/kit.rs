@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rollbook_aggregates::access::{AccessEvent, AccessKey};
 use rollbook_aggregates::account::{
     AccountCreated, AccountEvent, CompanyAdded, RoleDefined, Settings,
@@ -462,12 +463,24 @@ pub fn digest(n: u64, issue: u8) -> TokenDigest {
 }
 
 /// The user as the view has it now, with everything that was acknowledged before.
+/// A user's row. What is told of it, and may be kept from before, is what it is.
 pub async fn user(views: &Views, n: u64) -> Option<UserRow> {
     views.users().fresh(Freshness::Latest, None).await.unwrap();
-    match views.users().get(&acme(), user_id(n)).unwrap() {
+    let found = views.users().get(&acme(), user_id(n)).unwrap();
+    for _ in 0..2 {
+        let told = views.users().told(tell).get(&acme(), user_id(n)).unwrap();
+        assert_eq!(told, found.clone().map(tell));
+    }
+    match found {
         Some(FoundUser::Present(row)) => Some(*row),
         Some(FoundUser::Deleted(_)) | None => None,
     }
+}
+
+/// A user in some form.
+#[expect(clippy::needless_pass_by_value, reason = "as the view hands it over")]
+pub fn tell(user: FoundUser) -> Bytes {
+    format!("{user:?}").into()
 }
 
 /// The file of a view in a data directory, whatever its version.

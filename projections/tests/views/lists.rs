@@ -5,7 +5,9 @@ use rollbook_aggregates::user::{
     PasswordState, Status, UserDeactivated, UserDeleted, UserLocked, UserRenamed,
 };
 use rollbook_aggregates::values::{AccountId, Login, UserId, UserType};
-use rollbook_projections::{CompanyFilter, Freshness, ListUsers, UserRow, UserSort, Views};
+use rollbook_projections::{
+    CompanyFilter, FoundUser, Freshness, ListUsers, UserRow, UserSort, Views,
+};
 
 use crate::kit::*;
 
@@ -92,13 +94,17 @@ async fn crowd() -> (Directory, Views) {
     (directory, views)
 }
 
-/// All rows of a list, read page by page.
+/// All rows of a list, read page by page. What is told of them is the same.
 pub async fn pages(views: &Views, query: &ListUsers) -> Vec<UserRow> {
     let mut query = query.clone();
     let mut all = Vec::new();
     loop {
         let page = views.users().list(query.clone()).await.unwrap();
         assert!(page.rows.len() <= query.limit as usize);
+        let rows = page.rows.iter().cloned().map(Box::new);
+        let told = views.users().told(tell).list(query.clone()).await.unwrap();
+        let expected: Vec<_> = rows.map(|row| tell(FoundUser::Present(row))).collect();
+        assert_eq!((told.rows, &told.next), (expected, &page.next));
         all.extend(page.rows);
         // A key travels as text.
         let next = page.next.map(|key| serde_json::to_string(&key).unwrap());

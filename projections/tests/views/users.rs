@@ -17,7 +17,7 @@ use rollbook_aggregates::values::{
     UserType, ValidityDays,
 };
 use rollbook_eventstore::{Log, StreamId};
-use rollbook_projections::{FoundUser, Freshness, UserCompany, UserRow, Views};
+use rollbook_projections::{FoundUser, Freshness, ListUsers, UserCompany, UserRow, Views};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -439,6 +439,34 @@ async fn r7_a_changed_address_is_found_as_soon_as_it_was_acknowledged_and_the_ol
     }
     assert!(found_by_email(&views, "P1@example.com").is_empty());
     assert!(found_by_email(&views, "New18@example.com").is_empty());
+}
+
+#[tokio::test]
+async fn r14_what_is_told_of_a_user_goes_by_the_clock_whatever_is_kept() {
+    let mut directory = Directory::with_account().await;
+    let views = directory.views().await;
+    let events: Vec<UserEvent> = vec![person(1).into(), reset(1)];
+    directory
+        .commit(&acme(), vec![to_user(user_id(1), events)])
+        .await;
+    let recorded = user(&views, 1).await.unwrap();
+    assert_eq!(recorded.status, Status::Recovery);
+    let until = recorded.facets.reset_until.unwrap();
+    let before = until - chrono::TimeDelta::microseconds(1);
+    for now in [before, until, before, until] {
+        let users = views.users().at(now);
+        let by_clock = users.get(&acme(), user_id(1)).unwrap().unwrap();
+        let FoundUser::Present(row) = &by_clock else {
+            panic!("it is there");
+        };
+        assert_eq!(row.status == Status::Recovery, now == before);
+        let told = users.told(tell).get(&acme(), user_id(1)).unwrap();
+        assert_eq!(told, Some(tell(by_clock)));
+    }
+    let everybody = ListUsers::of(acme());
+    let listed = views.users().told(tell).list(everybody).await.unwrap();
+    let found = FoundUser::Present(Box::new(recorded));
+    assert_eq!(listed.rows, [tell(found)]);
 }
 
 #[tokio::test]

@@ -90,7 +90,13 @@ impl Column {
     /// What its index tells of a user, beside who it is: itself first.
     pub(super) const fn covers(self) -> &'static [&'static str] {
         match self {
-            Self::Signature => &["signature_key", "active"],
+            Self::Signature => &[
+                "signature_key",
+                "active",
+                "first_name_key",
+                "last_name_key",
+                "email_key",
+            ],
             Self::FirstName => &["first_name_key", "active", "last_name_key"],
             Self::LastName => &["last_name_key", "active", "first_name_key"],
             Self::Email => &["email_key", "active"],
