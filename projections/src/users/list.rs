@@ -44,7 +44,7 @@ const TRIED: i64 = 8;
 const FARTHER: i64 = 32;
 
 /// So many users are walked past along an index in the time that one is fetched in and sorted.
-const FETCHED: i64 = 8;
+const FETCHED: i64 = 5;
 
 /// So many times more than are gathered on a short way are gathered when a walk was too long.
 const MORE: i64 = 10;
@@ -164,12 +164,6 @@ impl<'a> Listing<'a> {
         shorter.then_some(2 * steps)
     }
 
-    /// The way that is shorter, as far as can be told without going it.
-    fn way(&self) -> rusqlite::Result<Way> {
-        let narrowest = self.narrowest(self.short())?;
-        Ok(narrowest.map_or(Way::Walk, |(at, _)| self.to_members(at)))
-    }
-
     /// The way to the members of a condition.
     fn to_members(&self, at: usize) -> Way {
         if self.conditions[at].walks_along(self.column) {
@@ -217,13 +211,8 @@ impl<'a> Listing<'a> {
         if self.conditions.is_empty() {
             return self.walk(i64::MAX);
         }
-        if let Some((few, count)) = self.narrowest(FEW)? {
-            if let Some(steps) = self.shorter_walk(count)
-                && let Some(found) = self.walk_up_to(steps)?
-            {
-                return Ok(found);
-            }
-            return self.go(self.to_members(few));
+        if let Some(few) = self.narrowest(FEW)? {
+            return self.walk_or_go(few);
         }
         let tried = if self.is_covered() {
             FETCHED * TRIED
@@ -233,14 +222,21 @@ impl<'a> Listing<'a> {
         if let Some(found) = self.walk_up_to(tried * one_more(self.query.limit))? {
             return Ok(found);
         }
-        match self.way()? {
-            Way::Walk => self.walk_or_gather(),
-            gather @ Way::Gather(_) => self.go(gather),
+        match self.narrowest(self.short())? {
+            Some(narrowest) => self.walk_or_go(narrowest),
+            None => self.walk_or_gather(),
         }
     }
 
-    fn go(&self, way: Way) -> rusqlite::Result<Vec<Place>> {
-        match way {
+    /// The places of the page, where so many fulfil a condition: along the index where that is shorter, or else by the way that
+    /// leads to them.
+    fn walk_or_go(&self, (at, members): (usize, i64)) -> rusqlite::Result<Vec<Place>> {
+        if let Some(steps) = self.shorter_walk(members)
+            && let Some(found) = self.walk_up_to(steps)?
+        {
+            return Ok(found);
+        }
+        match self.to_members(at) {
             Way::Walk => self.walk(i64::MAX),
             Way::Gather(at) => self.gather(at),
         }

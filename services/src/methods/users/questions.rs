@@ -74,7 +74,7 @@ impl Directory {
         request: Request<pb::BatchGetUsersRequest>,
     ) -> Outcome<BatchGetUsersResponse> {
         let read = request.get_ref().read;
-        self.question(&request, read).await?;
+        self.enter(&request, read).await?;
         let pb::BatchGetUsersRequest {
             account_id,
             user_ids,
@@ -98,6 +98,9 @@ impl Directory {
                 None => not_found_ids.push(id.to_string()),
             }
         }
+        if users.is_empty() {
+            self.there_is(&account)?;
+        }
         Ok(BatchGetUsersResponse {
             users,
             not_found_ids,
@@ -109,7 +112,7 @@ impl Directory {
         request: Request<pb::ListUsersRequest>,
     ) -> Outcome<ListUsersResponse> {
         let read = request.get_ref().read;
-        self.question(&request, read).await?;
+        self.enter(&request, read).await?;
         let mut message = request.into_inner();
         let token = std::mem::take(&mut message.page_token);
         let ListedUsers(mut query) = ListedUsers::try_from(message.clone())?;
@@ -119,7 +122,11 @@ impl Directory {
         message.include_total = false;
         let bound = [b"ListUsers".as_slice(), &message.encode_to_vec()].concat();
         query.after = self.pages().read(&bound, &token)?;
+        let account = query.account.clone();
         let page = self.views().users().told(told_user).list(query).await?;
+        if page.rows.is_empty() {
+            self.there_is(&account)?;
+        }
         Ok(ListUsersResponse {
             next_page_token: self.pages().write(&bound, page.next.as_ref()),
             total: page.total,
@@ -132,9 +139,13 @@ impl Directory {
         request: Request<pb::FindUsersRequest>,
     ) -> Outcome<FindUsersResponse> {
         let read = request.get_ref().read;
-        self.question(&request, read).await?;
+        self.enter(&request, read).await?;
         let FoundUsers(query) = FoundUsers::try_from(request.into_inner())?;
+        let account = query.account.clone();
         let users = self.views().users().told(told_user).find(query).await?;
+        if users.is_empty() {
+            self.there_is(&account)?;
+        }
         Ok(FindUsersResponse { users })
     }
 
