@@ -72,8 +72,8 @@ impl Credentials {
         self.second_factor
     }
 
-    /// Wrong passwords in a row are counted from here on: another password, and the end or the beginning of a lock, begin
-    /// a new row (R14).
+    /// Wrong passwords in a row are counted from here on: another password, an unlock and the beginning of a lock begin a new
+    /// row (R14). During a lock none is counted, so that its end finds the row as it began.
     #[must_use]
     pub const fn attempts_from(&self) -> Timestamp {
         self.attempts_from

@@ -72,11 +72,10 @@ impl Apply<User> for UserAutoLocked {
 }
 
 impl Apply<User> for UserLockExpired {
-    fn apply(self, at: Timestamp, user: &mut User) {
-        user.change(|person| {
-            person.auto_locked_at = None;
-            person.credentials.attempts_from = at;
-        });
+    fn apply(self, _: Timestamp, user: &mut User) {
+        // The row of attempts that began with the lock goes on: none was used during it, and those since its end count, whenever
+        // that is recorded.
+        user.change(|person| person.auto_locked_at = None);
     }
 }
 

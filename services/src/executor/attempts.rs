@@ -1,7 +1,7 @@
 //! Proving a password: an attempt takes its slot before anything is hashed (R22).
 //!
 //! Slots are counted beside the user's stream, in the log, so that they hold across processes and survive a restart. A row of
-//! attempts begins anew with another password, at the end of a lock, and when a password was right. Who is nobody takes the
+//! attempts begins anew with another password, with a lock, with its being lifted, and when a password was right. Who is nobody takes the
 //! same way with the same steps, on a row that is nobody's and is never used up.
 
 use std::sync::Arc;

@@ -67,6 +67,16 @@ fn r14_the_system_locks_until_somebody_unlocks_and_the_count_begins_anew() {
 }
 
 #[test]
+fn r14_attempts_after_the_end_of_a_lock_count_before_it_is_recorded_and_after() {
+    let locked_since = User::given(&[created(), locked()]).when(service(), lock(dawn()));
+    let over = User::given(&[created(), locked(), UserLockExpired {}.into()])
+        .when(service(), lock(dawn()));
+    let [locked_since, over] =
+        [locked_since, over].map(|unchanged| unchanged.then_nothing().state());
+    assert_eq!(attempts_from(&over), attempts_from(&locked_since));
+}
+
+#[test]
 fn r14_a_row_of_attempts_that_is_over_locks_nobody() {
     User::given(&[created()])
         .when(service(), lock(dawn() - Duration::seconds(1)))
