@@ -74,10 +74,11 @@ impl InvitePlan {
         }
         let mut replaces = None;
         if let Some(holder) = invited.owners.first() {
-            if !expire(unit, holder).await? {
-                return refused(ErrorReason::AddressInvited);
+            match expire(unit, holder).await? {
+                Standing::Open => return refused(ErrorReason::AddressInvited),
+                Standing::Expired => replaces = InvitationId::parse(holder).ok(),
+                Standing::Ended => {}
             }
-            replaces = InvitationId::parse(holder).ok();
         }
         let invitation = InvitationId::new(new_id());
         let digest = tokens::invitation(&unit.executor().log, invitation, 1).digest();
@@ -93,16 +94,27 @@ impl InvitePlan {
     }
 }
 
-/// Records the expiry of an invitation whose term has passed; answers whether it has.
-async fn expire(unit: &mut Unit<'_>, id: &str) -> Outcome<bool> {
-    let expired = unit
-        .load::<Invitation>(id)
-        .await?
-        .has_expired_unrecorded(unit.now);
-    if expired {
+/// How an invitation stands that held an address a moment ago.
+enum Standing {
+    /// It can be accepted.
+    Open,
+    /// Its term has passed, which is recorded with the command.
+    Expired,
+    /// It ended since it was asked who holds the address; whether somebody else holds it now is told by the append.
+    Ended,
+}
+
+/// Records the expiry of an invitation whose term has passed.
+async fn expire(unit: &mut Unit<'_>, id: &str) -> Outcome<Standing> {
+    let invitation = unit.load::<Invitation>(id).await?;
+    if invitation.has_expired_unrecorded(unit.now) {
         unit.decide(id, ExpireInvitation).await?;
+        return Ok(Standing::Expired);
     }
-    Ok(expired)
+    Ok(match invitation.outcome() {
+        Some(_) => Standing::Ended,
+        None => Standing::Open,
+    })
 }
 
 /// Sends an invitation again, with its next token.
