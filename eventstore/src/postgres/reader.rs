@@ -86,9 +86,7 @@ impl PostgresHome {
             tasks,
         }
     }
-}
 
-impl PostgresHome {
     /// The keys that streams have or had, with the place of the stream, from 1.
     async fn wrapped(
         &self,

@@ -64,3 +64,25 @@ fn r13_what_the_clock_has_brought_about_counts_though_nothing_is_recorded() {
     assert_eq!(recorded.status(), Status::AutoLocked);
     assert!(recorded.depends_on_clock());
 }
+
+#[test]
+fn r13_the_clock_changes_a_status_first_at_the_earliest_of_its_times() {
+    let settings = Settings {
+        lock_duration: Some(LockDuration::parse(60).unwrap()),
+        password_max_age: Some(PasswordMaxAge::parse(1).unwrap()),
+        ..Settings::default()
+    };
+    let mut recorded = Facets {
+        auto_locked_at: Some(dawn()),
+        reset_until: Some(dawn() + Duration::hours(1)),
+        ..facets()
+    };
+    let first = |facets: Facets| facets.changes_at(&settings);
+    assert_eq!(first(recorded), Some(dawn() + Duration::seconds(60)));
+    recorded.auto_locked_at = None;
+    assert_eq!(first(recorded), Some(dawn() + Duration::hours(1)));
+    recorded.reset_until = None;
+    assert_eq!(first(recorded), Some(dawn() + Duration::days(1)));
+    recorded.password_set_at = None;
+    assert_eq!(first(recorded), None);
+}
