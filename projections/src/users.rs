@@ -9,6 +9,7 @@ mod find;
 mod fold;
 pub(crate) mod grams;
 pub(crate) mod list;
+mod names;
 mod numbers;
 pub(crate) mod routing;
 pub(crate) mod told;
@@ -131,8 +132,8 @@ const TABLES: &str = "
 /// so that it fetches no rows ([`list`] knows which).
 const INDEXES: &[&str] = &[
     "CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id, active, first_name_key, last_name_key, email_key)",
-    "CREATE INDEX users_by_first_name ON users (account_id, first_name_key, user_id, active, last_name_key)",
-    "CREATE INDEX users_by_last_name ON users (account_id, last_name_key, user_id, active, first_name_key)",
+    "CREATE INDEX users_by_first_name ON users (account_id, first_name_key, user_id, active, last_name_key, signature_key)",
+    "CREATE INDEX users_by_last_name ON users (account_id, last_name_key, user_id, active, first_name_key, signature_key)",
     "CREATE INDEX users_by_email ON users (account_id, email_key, user_id, active)",
     "CREATE INDEX users_by_status ON users (account_id, status, user_id)",
     "CREATE INDEX users_by_user_type ON users (account_id, user_type, user_id, active)",
@@ -147,6 +148,7 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX user_companies_by_company ON user_companies (company_id, signature_key, user_id)",
     "CREATE INDEX user_companies_by_supervisor ON user_companies (supervisor, company_id, user_id)",
     grams::INDEX,
+    names::INDEX,
 ];
 
 /// A user of an account, deleted or not.
@@ -248,13 +250,14 @@ pub(crate) struct UserView;
 
 impl View for UserView {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 10;
+    const VERSION: u32 = 11;
     const TABLES: &'static [&'static str] = &[
         accounts::TABLES,
         TABLES,
         accesses::TABLES,
         numbers::TABLES,
         grams::TABLES,
+        names::TABLES,
         routing::TABLES,
     ];
     const INDEXES: &'static [&'static str] = INDEXES;

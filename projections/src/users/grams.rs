@@ -226,15 +226,19 @@ impl Grams {
         self.whole.is_empty() && self.begun.is_empty()
     }
 
-    /// As FTS5 takes it; in one column, or in any.
-    pub(super) fn expression(&self, column: Option<&str>) -> String {
-        let mut text = String::new();
-        let asked = if self.are_whole() {
+    /// The runs it asks for, or what they begin with where it asks for none as a whole.
+    pub(super) fn asked(&self) -> &[String] {
+        if self.are_whole() {
             &self.whole
         } else {
             &self.begun
-        };
-        for (at, run) in asked.iter().enumerate() {
+        }
+    }
+
+    /// As FTS5 takes it; in one column, or in any.
+    pub(super) fn expression(&self, column: Option<&str>) -> String {
+        let mut text = String::new();
+        for (at, run) in self.asked().iter().enumerate() {
             let and = if at == 0 { "" } else { " AND " };
             let star = if self.are_whole() { "" } else { " *" };
             // Writing to a text cannot fail.

@@ -6,6 +6,7 @@
 //! out long is given up for the gathering that costs least.
 
 mod filters;
+mod named;
 mod query;
 mod searches;
 mod sorting;
@@ -20,6 +21,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use self::filters::{Condition, Part, conditions};
+use self::named::Named;
 use self::sorting::{Column, KeyValue};
 use super::find::Finder;
 use super::numbers::Numbers;
@@ -48,6 +50,15 @@ const FETCHED: i64 = 5;
 
 /// So many times more than are gathered on a short way are gathered when a walk was too long.
 const MORE: i64 = 10;
+
+/// What it costs to look at so many users, where an index tells all that is asked or else their rows are fetched.
+const fn cost(users: i64, by_index_alone: bool) -> i64 {
+    if by_index_alone {
+        users
+    } else {
+        FETCHED * users
+    }
+}
 
 /// A page of users, by number.
 pub(super) fn list(
@@ -121,7 +132,7 @@ impl<'a> Listing<'a> {
                 |after| after.column,
             ),
             users: numbers.users,
-            conditions: conditions(query, numbers),
+            conditions: conditions(tables, query, numbers)?,
         })
     }
 
@@ -135,15 +146,21 @@ impl<'a> Listing<'a> {
 
     /// Whether the index that is walked along tells who matches, so that no row is fetched.
     fn is_covered(&self) -> bool {
+        self.is_covered_by(self.column)
+    }
+
+    /// Whether the index of a column tells who matches, and in which order.
+    fn is_covered_by(&self, column: Column) -> bool {
+        let covers = column.covers();
         let mut asking = self
             .conditions
             .iter()
             .filter(|condition| condition.matches.is_some());
-        asking.all(|condition| {
-            let columns = condition.columns;
-            let covers = self.column.covers();
-            !columns.is_empty() && columns.iter().all(|column| covers.contains(column))
-        })
+        covers.contains(&self.column.names().0)
+            && asking.all(|condition| {
+                let columns = condition.columns;
+                !columns.is_empty() && columns.iter().all(|column| covers.contains(column))
+            })
     }
 
     /// How far is walked before another way is thought of.
@@ -157,9 +174,12 @@ impl<'a> Listing<'a> {
 
     /// About how far a walk leads until a page is full of members of a condition, of whom there are so many; nothing where
     /// gathering them is shorter.
-    fn shorter_walk(&self, members: i64) -> Option<i64> {
+    fn shorter_walk(&self, at: usize, members: i64) -> Option<i64> {
         let steps = one_more(self.query.limit).saturating_mul(self.users) / members.max(1);
-        let shorter = self.is_covered() && steps <= FETCHED * members;
+        let named = self.conditions[at].named.as_ref();
+        let gathered_from_index = named.is_some_and(|named| self.is_covered_by(named.column));
+        let walk = cost(steps, self.is_covered());
+        let shorter = walk <= cost(members, gathered_from_index);
         // Twice as far, since they do not stand evenly.
         shorter.then_some(2 * steps)
     }
@@ -191,19 +211,15 @@ impl<'a> Listing<'a> {
 
     /// How many fulfil a condition, if they are at most so many and an index can tell.
     fn count_members(&self, at: usize, most: i64) -> rusqlite::Result<Option<i64>> {
+        if let Some(named) = &self.conditions[at].named {
+            return Ok((named.bearers <= most).then_some(named.bearers));
+        }
         let members = self.conditions[at].members.as_ref();
         let Some(members) = members.filter(|members| members.countable) else {
             return Ok(None);
         };
         let asked = members.counted.as_ref().unwrap_or(&members.ids);
-        let counted = format!("SELECT count(*) FROM ({} LIMIT ?)", asked.sql);
-        let limit = [Value::Integer(most + 1)];
-        let values = asked.values.iter().chain(&limit);
-        let count: i64 = self
-            .tables
-            .prepare_cached(&counted)?
-            .query_row(params_from_iter(values), |row| row.get(0))?;
-        Ok((count <= most).then_some(count))
+        asked.count(self.tables, most)
     }
 
     /// The places of the page, and one more where another page follows.
@@ -214,12 +230,18 @@ impl<'a> Listing<'a> {
         if let Some(few) = self.narrowest(FEW)? {
             return self.walk_or_go(few);
         }
-        let tried = if self.is_covered() {
-            FETCHED * TRIED
-        } else {
-            TRIED
+        let tried = match self.rarest_names() {
+            Some((at, bearers)) if !self.conditions[at].walks_along(self.column) => {
+                match self.shorter_walk(at, bearers) {
+                    Some(steps) => steps,
+                    None => {
+                        return self.walk_or_go(self.narrowest(bearers)?.unwrap_or((at, bearers)));
+                    }
+                }
+            }
+            _ => TRIED * FETCHED / cost(1, self.is_covered()) * one_more(self.query.limit),
         };
-        if let Some(found) = self.walk_up_to(tried * one_more(self.query.limit))? {
+        if let Some(found) = self.walk_up_to(tried)? {
             return Ok(found);
         }
         match self.narrowest(self.short())? {
@@ -231,7 +253,7 @@ impl<'a> Listing<'a> {
     /// The places of the page, where so many fulfil a condition: along the index where that is shorter, or else by the way that
     /// leads to them.
     fn walk_or_go(&self, (at, members): (usize, i64)) -> rusqlite::Result<Vec<Place>> {
-        if let Some(steps) = self.shorter_walk(members)
+        if let Some(steps) = self.shorter_walk(at, members)
             && let Some(found) = self.walk_up_to(steps)?
         {
             return Ok(found);
@@ -240,6 +262,13 @@ impl<'a> Listing<'a> {
             Way::Walk => self.walk(i64::MAX),
             Way::Gather(at) => self.gather(at),
         }
+    }
+
+    /// The condition whose names the fewest bear, and how many do.
+    fn rarest_names(&self) -> Option<(usize, i64)> {
+        let conditions = self.conditions.iter().enumerate();
+        let named = conditions.filter_map(|(at, it)| Some((at, it.named.as_ref()?.bearers)));
+        named.min_by_key(|(_, bearers)| *bearers)
     }
 
     /// Walks, as long as it is not too far.
@@ -278,6 +307,9 @@ impl<'a> Listing<'a> {
                 .map(|members| members.by)
         };
         if let Some((_, first)) = counted.first().copied() {
+            if self.conditions[first].named.is_some() {
+                return Ok(Some(vec![first]));
+            }
             let same = |at: &usize| *at == first || by(*at) == by(first);
             return Ok(Some(
                 counted.into_iter().map(|(_, at)| at).filter(same).collect(),
@@ -288,7 +320,8 @@ impl<'a> Listing<'a> {
             members.is_some_and(|members| members.by_text)
         };
         let by_text = self.conditions.iter().position(by_text);
-        Ok(by_text.map(|at| vec![at]))
+        let out = by_text.or_else(|| self.rarest_names().map(|(at, _)| at));
+        Ok(out.map(|at| vec![at]))
     }
 
     fn wanted(&self) -> usize {
@@ -300,7 +333,34 @@ impl<'a> Listing<'a> {
     }
 
     fn walk(&self, budget: i64) -> rusqlite::Result<Vec<Place>> {
-        self.find(&self.walking(budget))
+        match self.named() {
+            Some((at, named)) => self.walk_by_name(at, named, budget),
+            None => self.find(&self.walking(budget)),
+        }
+    }
+
+    /// The condition whose names are walked along instead of all that are in the column.
+    fn named(&self) -> Option<(usize, &Named)> {
+        let mut conditions = self.conditions.iter().enumerate();
+        conditions.find_map(|(at, condition)| Some((at, condition.named_by(self.column)?)))
+    }
+
+    fn walk_by_name(
+        &self,
+        at: usize,
+        named: &Named,
+        mut budget: i64,
+    ) -> rusqlite::Result<Vec<Place>> {
+        let mut found = Vec::new();
+        for name in named.from(self.query) {
+            if found.len() >= self.wanted() || budget <= 0 {
+                break;
+            }
+            found.extend(self.find(&self.walking_among(at, &name.key, budget))?);
+            budget -= name.bearers;
+        }
+        found.truncate(self.wanted());
+        Ok(found)
     }
 
     fn find(&self, places: &Part) -> rusqlite::Result<Vec<Place>> {
@@ -334,6 +394,10 @@ impl<'a> Listing<'a> {
     }
 
     fn goes_on_behind(&self, budget: i64) -> rusqlite::Result<bool> {
+        if let Some((_, named)) = self.named() {
+            let ahead = named.from(self.query).into_iter();
+            return Ok(ahead.map(|name| name.bearers).sum::<i64>() > budget);
+        }
         let mut next = Part::new("SELECT EXISTS (SELECT 1", []);
         next.push(self.along(1));
         next.push(Part::new(" OFFSET ?)", [Value::Integer(budget)]));

@@ -2,8 +2,10 @@
 
 use rollbook_aggregates::values::CompanyId;
 use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
 use uuid::Uuid;
 
+use super::named::Named;
 use super::query::{CompanyFilter, ListUsers};
 use super::searches;
 use super::sorting::Column;
@@ -29,6 +31,17 @@ impl Part {
         self.sql.push_str(&other.sql);
         self.values.extend(other.values);
     }
+
+    /// How many rows the statement has, if they are at most so many.
+    pub(super) fn count(&self, tables: &Connection, most: i64) -> rusqlite::Result<Option<i64>> {
+        let counted = format!("SELECT count(*) FROM ({} LIMIT ?)", self.sql);
+        let limit = [Value::Integer(most + 1)];
+        let values = self.values.iter().chain(&limit);
+        let count: i64 = tables
+            .prepare_cached(&counted)?
+            .query_row(params_from_iter(values), |row| row.get(0))?;
+        Ok((count <= most).then_some(count))
+    }
 }
 
 /// A condition on users.
@@ -41,18 +54,22 @@ pub(super) struct Condition {
     /// The users that fulfil it, where an index has them.
     pub(super) members: Option<Members>,
     /// The stretch of a column's index in which they lie.
-    pub(super) stretch: Option<Stretch>,
+    pub(super) stretch: Option<(Column, Stretch)>,
+    /// The names that they bear, where few fit.
+    pub(super) named: Option<Named>,
     /// What has them alone, by signature.
-    pub(super) alone: Option<Alone>,
+    pub(super) alone: Option<Alone<'static>>,
 }
 
-/// Where the members of a condition stand by themselves, by signature.
+/// Where some users stand by themselves.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Alone {
-    /// In the links of a company.
+pub(super) enum Alone<'a> {
+    /// In the links of a company, by signature.
     Company(CompanyId),
-    /// In the index of those who are inactive.
+    /// In the index of those who are inactive, by signature.
     Inactive,
+    /// Among those who bear a name, in the index of that column.
+    Named(&'a str),
 }
 
 /// The users that fulfil a condition.
@@ -94,10 +111,9 @@ impl Members {
     }
 }
 
-/// A stretch of a column's index: from a text on, up to before another.
+/// A stretch of sorted texts: from one on, up to before another.
 #[derive(Clone, Debug)]
 pub(super) struct Stretch {
-    pub(super) column: Column,
     pub(super) from: String,
     pub(super) before: Option<String>,
 }
@@ -120,11 +136,18 @@ impl Condition {
     /// Whether a walk along a column leads past its members alone.
     pub(super) fn walks_along(&self, column: Column) -> bool {
         let stretch = self.stretch.as_ref();
-        stretch.is_some_and(|stretch| stretch.column == column) || self.alone_by(column).is_some()
+        stretch.is_some_and(|(of, _)| *of == column)
+            || self.named_by(column).is_some()
+            || self.alone_by(column).is_some()
+    }
+
+    /// The names that its members bear in a column.
+    pub(super) fn named_by(&self, column: Column) -> Option<&Named> {
+        self.named.as_ref().filter(|named| named.column == column)
     }
 
     /// Where its members stand by themselves in the order of a column.
-    pub(super) fn alone_by(&self, column: Column) -> Option<Alone> {
+    pub(super) fn alone_by(&self, column: Column) -> Option<Alone<'static>> {
         self.alone.filter(|_| column == Column::Signature)
     }
 
@@ -132,7 +155,7 @@ impl Condition {
     pub(super) fn bounds(&self, column: Column, key: &str, lower: bool, upper: bool) -> Part {
         let mut bounds = Part::new("", []);
         let stretch = self.stretch.as_ref();
-        let Some(stretch) = stretch.filter(|stretch| stretch.column == column) else {
+        let Some((_, stretch)) = stretch.filter(|(of, _)| *of == column) else {
             return bounds;
         };
         if lower {
@@ -147,14 +170,18 @@ impl Condition {
     }
 }
 
-pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> {
+pub(super) fn conditions(
+    tables: &Connection,
+    query: &ListUsers,
+    numbers: Numbers,
+) -> rusqlite::Result<Vec<Condition>> {
     let account = || Value::Text(query.account.as_str().to_owned());
     let by_number = |test: String, columns| {
         let members = format!("SELECT number FROM users WHERE account_id = ? AND {test}");
         let members = Members::numbered(Part::new(members, [account()]));
         Condition::new(Part::new(test, []), columns, Some(members))
     };
-    let mut conditions = searches::conditions(query, numbers);
+    let mut conditions = searches::conditions(tables, query, numbers)?;
     match query.company {
         CompanyFilter::Any => {}
         CompanyFilter::In(company) => conditions.push(in_company(company)),
@@ -199,7 +226,7 @@ pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> 
         let at_home = Part::new("NOT external", []);
         conditions.push(Condition::new(at_home, &["external"], None));
     }
-    conditions
+    Ok(conditions)
 }
 
 fn in_company(company: CompanyId) -> Condition {

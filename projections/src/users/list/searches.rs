@@ -1,16 +1,22 @@
 //! Searches by name: each pattern as a condition, with the stretch of an index that its beginning leads to, and together as a
 //! question to the index of grams.
 
+use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::filters::{Condition, Members, Part, Stretch, blob};
+use super::named::Named;
 use super::query::{CompanyFilter, ListUsers};
 use super::sorting::Column;
 use crate::pattern::Pattern;
 use crate::users::grams::Grams;
 use crate::users::numbers::Numbers;
 
-pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> {
+pub(super) fn conditions(
+    tables: &Connection,
+    query: &ListUsers,
+    numbers: Numbers,
+) -> rusqlite::Result<Vec<Condition>> {
     let search = &query.search;
     let patterns: Vec<(Column, &Pattern)> = [
         (Column::Signature, &search.signature),
@@ -22,11 +28,19 @@ pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> 
     .filter_map(|(column, pattern)| Some((column, pattern.as_ref()?)))
     .filter(|(_, pattern)| !pattern.is_anything())
     .collect();
-    let mut conditions: Vec<Condition> = patterns
-        .iter()
-        .map(|(column, pattern)| fits(query, *column, pattern))
-        .collect();
-    conditions.extend(together(&patterns, numbers));
+    let mut conditions = Vec::new();
+    let mut unnamed = Vec::new();
+    for (column, pattern) in patterns {
+        let named = Named::fitting(tables, query, column, pattern)?;
+        if named.is_none() {
+            unnamed.push((column, pattern));
+        }
+        conditions.push(Condition {
+            named,
+            ..fits(query, column, pattern)
+        });
+    }
+    conditions.extend(together(&unnamed, numbers));
     if let Some(pattern) = &search.supervisor {
         conditions.push(supervised_by_one_called(query, pattern, numbers));
     }
@@ -34,15 +48,14 @@ pub(super) fn conditions(query: &ListUsers, numbers: Numbers) -> Vec<Condition> 
         let by = Part::new("link.supervisor = ?", [blob(supervisor.as_uuid())]);
         conditions.push(supervised(query, by.clone(), Members::certain(by)));
     }
-    conditions
+    Ok(conditions)
 }
 
 /// That a column fits a pattern.
 fn fits(query: &ListUsers, column: Column, pattern: &Pattern) -> Condition {
     let (key, index) = column.names();
     let fits = || Part::new(format!("fits(?, {key})"), [pattern.to_value()]);
-    let bound = pattern.whole().is_some() || !pattern.beginning().is_empty();
-    let stretch = bound.then(|| Stretch::of(column, pattern));
+    let stretch = Stretch::of(pattern);
     let members = stretch.as_ref().map(|stretch| {
         let account = Value::Text(query.account.as_str().to_owned());
         let mut ids = Part::new(
@@ -65,29 +78,35 @@ fn fits(query: &ListUsers, column: Column, pattern: &Pattern) -> Condition {
         matches: Some(told.map_or_else(fits, |stretch| stretch.holds(key))),
         columns: &column.covers()[..1],
         members,
-        stretch,
+        stretch: stretch.map(|stretch| (column, stretch)),
         ..Condition::default()
     }
 }
 
 impl Stretch {
-    /// Where the texts that fit a pattern lie.
-    fn of(column: Column, pattern: &Pattern) -> Self {
-        let from = pattern.beginning().to_owned();
-        let before = match pattern.whole() {
-            // The next text there can be.
-            Some(whole) => Some(format!("{whole}\0")),
-            None => behind_all(&from),
-        };
+    /// Where the texts that fit a pattern lie; nothing where that is anywhere.
+    pub(super) fn of(pattern: &Pattern) -> Option<Self> {
+        match pattern.whole() {
+            Some(whole) => Some(Self {
+                from: whole.to_owned(),
+                // The next text there can be.
+                before: Some(format!("{whole}\0")),
+            }),
+            None if pattern.beginning().is_empty() => None,
+            None => Some(Self::beginning(pattern.beginning())),
+        }
+    }
+
+    /// Where the texts that begin so lie.
+    pub(super) fn beginning(beginning: &str) -> Self {
         Self {
-            column,
-            from,
-            before,
+            from: beginning.to_owned(),
+            before: behind_all(beginning),
         }
     }
 
     /// That a key lies in it.
-    fn holds(&self, key: &str) -> Part {
+    pub(super) fn holds(&self, key: &str) -> Part {
         let mut holds = Part::new(format!("{key} >= ?"), [Value::Text(self.from.clone())]);
         if let Some(before) = &self.before {
             let before = [Value::Text(before.clone())];

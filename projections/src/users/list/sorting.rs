@@ -97,8 +97,8 @@ impl Column {
                 "last_name_key",
                 "email_key",
             ],
-            Self::FirstName => &["first_name_key", "active", "last_name_key"],
-            Self::LastName => &["last_name_key", "active", "first_name_key"],
+            Self::FirstName => &["first_name_key", "active", "last_name_key", "signature_key"],
+            Self::LastName => &["last_name_key", "active", "first_name_key", "signature_key"],
             Self::Email => &["email_key", "active"],
             // What is generated is computed anew from the row.
             Self::Status => &[],
@@ -107,6 +107,15 @@ impl Column {
             Self::LastSignedInAt => &["last_signed_in_at", "active"],
             Self::CreatedAt => &["created_at", "active"],
             Self::ModifiedAt => &["modified_at", "active"],
+        }
+    }
+
+    /// Where it is counted who bears its texts, if they are names.
+    pub(super) const fn borne(self) -> Option<&'static str> {
+        match self {
+            Self::FirstName => Some("as_first"),
+            Self::LastName => Some("as_last"),
+            _ => None,
         }
     }
 

@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 
 use super::Listing;
 use super::filters::{Alone, Condition, Part, blob};
+use super::named::Named;
 use super::sorting::Column;
 use crate::page::one_more;
 
@@ -16,6 +17,11 @@ impl Listing<'_> {
 
     /// All who are members of some conditions, as far as they fulfil the others too.
     pub(super) fn gathered(&self, by: &[usize]) -> Part {
+        if let [at] = *by
+            && let Some(named) = &self.conditions[at].named
+        {
+            return self.bearing(at, named);
+        }
         let mut from = Part::new("FROM users WHERE ", []);
         let members = by
             .iter()
@@ -32,6 +38,18 @@ impl Listing<'_> {
         // The plus keeps SQLite from reading along an index of the account.
         from.push(Part::new(") AND +account_id = ?", [self.account()]));
         from.push(self.matching(by));
+        from
+    }
+
+    /// All who bear the names of a condition, along the index of these, as far as they fulfil the others too.
+    fn bearing(&self, at: usize, named: &Named) -> Part {
+        let index = named.column.names().1;
+        let mut from = Part::new(
+            format!("FROM users INDEXED BY {index} WHERE account_id = ? AND "),
+            [self.account()],
+        );
+        from.push(named.borne());
+        from.push(self.matching_beside(|other, _| other == at));
         from
     }
 
@@ -68,6 +86,17 @@ impl Listing<'_> {
         )
     }
 
+    /// Likewise among those who bear a name in the column that sorts.
+    fn behind_among(&self, name: &str) -> Part {
+        match &self.query.after {
+            Some(after) if after.value.to_value() == Value::Text(name.to_owned()) => Part::new(
+                format!(" AND user_id {} ?", self.order().1),
+                [blob(after.user_id.as_uuid())],
+            ),
+            _ => Part::new("", []),
+        }
+    }
+
     pub(super) fn order(&self) -> (&'static str, &'static str) {
         if self.query.descending {
             ("DESC", "<")
@@ -95,7 +124,7 @@ impl Listing<'_> {
     }
 
     /// The condition whose members are walked along instead of all users, and where they stand.
-    fn alone(&self) -> Option<(usize, Alone)> {
+    fn alone(&self) -> Option<(usize, Alone<'static>)> {
         let conditions = self.conditions.iter().enumerate();
         let mut alone = conditions.filter_map(|(at, it)| Some((at, it.alone_by(self.column)?)));
         alone.next()
@@ -103,9 +132,14 @@ impl Listing<'_> {
 
     /// The next so many users along the index of the column, from behind the page before; only as far as a search allows.
     pub(super) fn along(&self, budget: i64) -> Part {
+        self.along_those(self.alone().map(|(_, alone)| alone), budget)
+    }
+
+    fn along_those(&self, alone: Option<Alone<'_>>, budget: i64) -> Part {
         let rows = Order::in_rows(self.column);
-        let (from, given, order) = match self.alone() {
-            Some((_, Alone::Company(company))) => (
+        let (key, index) = self.column.names();
+        let (from, given, order) = match alone {
+            Some(Alone::Company(company)) => (
                 "user_companies AS link INDEXED BY user_companies_by_company
                 CROSS JOIN users ON users.user_id = link.user_id AND users.account_id = ?
                 WHERE link.company_id = ?"
@@ -116,21 +150,28 @@ impl Listing<'_> {
                     id: "link.user_id",
                 },
             ),
-            Some((_, Alone::Inactive)) => (
+            Some(Alone::Inactive) => (
                 "users INDEXED BY users_inactive WHERE account_id = ? AND active = 0".to_owned(),
                 vec![self.account()],
                 rows,
             ),
+            Some(Alone::Named(name)) => (
+                format!("users INDEXED BY {index} WHERE account_id = ? AND {key} = ?"),
+                vec![self.account(), Value::Text(name.to_owned())],
+                rows,
+            ),
             None => (
-                format!(
-                    "users INDEXED BY {} WHERE account_id = ?",
-                    self.column.names().1
-                ),
+                format!("users INDEXED BY {index} WHERE account_id = ?"),
                 vec![self.account()],
                 rows,
             ),
         };
         let mut along = Part::new(format!(" FROM {from}"), given);
+        if let Some(Alone::Named(name)) = alone {
+            along.push(self.behind_among(name));
+            along.push(self.sorted(&order, budget));
+            return along;
+        }
         along.push(self.behind(&order));
         for condition in &self.conditions {
             // Where a page went before, its end is the nearer bound on that side.
@@ -147,8 +188,20 @@ impl Listing<'_> {
 
     /// The places of those who match among the next `budget` users.
     pub(super) fn walking(&self, budget: i64) -> Part {
+        let alone = self.alone();
+        let among = self.along_those(alone.map(|(_, alone)| alone), budget);
+        self.matching_among(among, alone.map(|(at, _)| at))
+    }
+
+    /// The places of those who match among the next `budget` users who bear a name of a condition.
+    pub(super) fn walking_among(&self, at: usize, name: &str, budget: i64) -> Part {
+        let among = self.along_those(Some(Alone::Named(name)), budget);
+        self.matching_among(among, Some(at))
+    }
+
+    /// The places of those who match among some users, all of whom fulfil the condition that they stand alone by.
+    fn matching_among(&self, among: Part, alone: Option<usize>) -> Part {
         let key = self.column.names().0;
-        let alone = self.alone().map(|(at, _)| at);
         // Columns that nobody asks for would be fetched from beside the index.
         let asked = self.conditions.iter().enumerate();
         let asked = asked.filter(|(at, _)| Some(*at) != alone);
@@ -162,7 +215,7 @@ impl Listing<'_> {
             format!("SELECT number, user_id, {key} FROM (SELECT {columns}"),
             [],
         );
-        places.push(self.along(budget));
+        places.push(among);
         places.push(Part::new(") AS users WHERE TRUE", []));
         places.push(self.matching_beside(|at, _| Some(at) == alone));
         let wanted = Value::Integer(one_more(self.query.limit));

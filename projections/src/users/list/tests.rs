@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::pattern::{Pattern, teach};
 use crate::users::as_you_type::{self, FindUsers};
-use crate::users::{INDEXES, TABLES, accounts, grams, numbers};
+use crate::users::{INDEXES, TABLES, accounts, grams, names, numbers};
 
 const COLUMNS: [(UserSort, &str); 10] = [
     (UserSort::LastSignedInAt, "users_by_last_signed_in"),
@@ -59,7 +59,13 @@ fn tables() -> Connection {
     let tables = Connection::open_in_memory().unwrap();
     teach(&tables).unwrap();
     grams::teach(&tables).unwrap();
-    let statements = [accounts::TABLES, TABLES, numbers::TABLES, grams::TABLES];
+    let statements = [
+        accounts::TABLES,
+        TABLES,
+        numbers::TABLES,
+        grams::TABLES,
+        names::TABLES,
+    ];
     for statements in statements.iter().chain(INDEXES).chain([&USERS]) {
         tables.execute_batch(statements).unwrap();
     }
@@ -129,6 +135,10 @@ fn searches() -> Vec<ListUsers> {
         searching(UserSearch {
             first_name: pattern("fir*"),
             last_name: pattern("*st2"),
+            ..UserSearch::default()
+        }),
+        searching(UserSearch {
+            email: pattern("*il2@*"),
             ..UserSearch::default()
         }),
         searching(UserSearch {
@@ -301,6 +311,114 @@ fn r51_a_search_in_the_column_that_sorts_reads_that_stretch_of_its_index_alone()
 }
 
 #[test]
+fn r51_in_the_column_that_sorts_those_are_walked_along_who_bear_a_name_that_fits() {
+    let tables = tables();
+    for descending in [false, true] {
+        let query = ListUsers {
+            sort: UserSort::LastName,
+            descending,
+            active: Some(true),
+            ..searching(UserSearch {
+                last_name: pattern("*st%"),
+                ..UserSearch::default()
+            })
+        };
+        let after = page(&tables, &query).next;
+        for (after, seek) in [
+            (None, "(account_id=? AND last_name_key=?)"),
+            (after, "(account_id=? AND last_name_key=? AND user_id"),
+        ] {
+            let query = ListUsers {
+                after,
+                ..query.clone()
+            };
+            listing(&tables, &query, |listing| {
+                let (at, named) = listing.named().unwrap();
+                assert_eq!(named.bearers, 300);
+                assert!(listing.conditions[at].walks_along(listing.column));
+                let first = named.from(&query)[0];
+                assert_eq!(first.key, if descending { "last4" } else { "last0" });
+                let plan = plan(&tables, &listing.walking_among(at, &first.key, 100));
+                let seek = format!("USING COVERING INDEX users_by_last_name {seek}");
+                assert!(plan.contains(&seek), "{plan}");
+                assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+                // A name is walked along as far as the budget goes, and no name behind it.
+                let all = listing.walk(i64::MAX).unwrap();
+                assert_eq!(
+                    listing.walk(3).unwrap(),
+                    all[..listing.walk(3).unwrap().len()]
+                );
+                assert!(listing.walk(3).unwrap().len() <= 3);
+                assert!(listing.goes_on_behind(60).unwrap());
+                assert!(!listing.goes_on_behind(300).unwrap());
+            });
+        }
+    }
+}
+
+#[test]
+fn r51_who_bears_a_name_is_gathered_without_a_row_where_the_index_of_the_names_tells_the_order() {
+    let tables = tables();
+    for (sort, covered) in [
+        (UserSort::Signature, true),
+        (UserSort::LastName, true),
+        (UserSort::Email, false),
+    ] {
+        let query = ListUsers {
+            sort,
+            active: Some(true),
+            ..searching(UserSearch {
+                first_name: pattern("*t3"),
+                ..UserSearch::default()
+            })
+        };
+        listing(&tables, &query, |listing| {
+            let (at, bearers) = listing.rarest_names().unwrap();
+            assert_eq!(bearers, 43);
+            let plan = plan(&tables, &listing.gathering(&[at]));
+            assert_eq!(
+                plan.contains("USING COVERING INDEX users_by_first_name"),
+                covered,
+                "{plan}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_pattern_that_many_names_could_fit_is_walked_past_and_gathered_by_grams() {
+    let tables = tables();
+    tables
+        .execute_batch("UPDATE users SET last_name_key = 'name' || (number % 1000000 * 1001)")
+        .unwrap();
+    grams::settle(&tables).unwrap();
+    let names: i64 = tables
+        .query_row("SELECT count(*) FROM user_names", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(names, 307, "those that nobody bears any more are gone");
+    // One or two letters are looked for among fewer names than three.
+    for (last_name, named) in [("*e*", false), ("*ame*", true), ("*me70*", true)] {
+        let query = ListUsers {
+            sort: UserSort::LastName,
+            ..searching(UserSearch {
+                last_name: pattern(last_name),
+                ..UserSearch::default()
+            })
+        };
+        listing(&tables, &query, |listing| {
+            assert_eq!(listing.named().is_some(), named, "{last_name}");
+            let by_text = |condition: &Condition| {
+                let members = condition.members.as_ref();
+                members.is_some_and(|members| members.by_text)
+            };
+            assert_eq!(listing.conditions.iter().any(by_text), !named);
+        });
+        let walked = pages(&tables, query.clone(), Some(Way::Walk));
+        assert_eq!(walked, pages(&tables, query, None));
+    }
+}
+
+#[test]
 fn r50_a_company_by_signature_is_walked_along_its_links() {
     let tables = tables();
     for descending in [false, true] {
@@ -369,10 +487,10 @@ fn few_are_walked_to_where_that_is_shorter() {
             ..everybody()
         };
         listing(&tables, &query, |listing| {
-            let (_, inactive) = listing.narrowest(FEW).unwrap().unwrap();
+            let (at, inactive) = listing.narrowest(FEW).unwrap().unwrap();
             assert_eq!(inactive, 15);
             assert_eq!(
-                listing.shorter_walk(inactive).is_some(),
+                listing.shorter_walk(at, inactive).is_some(),
                 walked,
                 "{limit} {sort:?}"
             );
@@ -392,6 +510,7 @@ fn few_are_gathered_by_their_own_index() {
     let filters = queries().into_iter().skip(1).zip(members);
     let searches = searches().into_iter().zip([
         "users_by_first_name",
+        "users_by_last_name (account_id=? AND last_name_key=?)",
         "SCAN user_grams VIRTUAL TABLE",
         "users_by_email",
         "user_companies_by_supervisor",
