@@ -1,10 +1,12 @@
 //! The embedded home: one SQLite file of the data directory, which one process has at a time.
 //!
 //! One connection writes and checkpoints the file; every other one only reads. What is deleted is overwritten, and a
-//! commit that forgets a stream is not answered before the write-ahead log is empty, so that no key outlives it there.
+//! commit that forgets a stream is not answered before the write-ahead log is empty, so that no key outlives it there. What
+//! SQLite leaves in [unused parts of pages](pages) is overwritten with it, or in a large log soon after it.
 
 mod directory;
 mod ledger;
+pub mod pages;
 mod reader;
 mod restoring;
 mod rotating;
@@ -71,7 +73,8 @@ fn open_blocking(data_dir: &Path, ring: Ring, clock: Clock) -> Result<Log, OpenE
     let failed = |error| OpenError::unavailable(file.display().to_string(), error);
     let mut connection = connect(&file).map_err(failed)?;
     migrate(&mut connection, &ring, &clock)?;
-    // What a process that died in the middle of an erasure left in the write-ahead log goes before anybody is served.
+    // What a process that died in the middle of an erasure left goes before anybody is served.
+    ledger::sweep_secrets(&connection).map_err(failed)?;
     ledger::truncate_wal(&connection).map_err(failed)?;
     let keys = read_keys(&connection, ring)?;
     let (id, head) = connection

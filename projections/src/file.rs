@@ -10,6 +10,7 @@
 mod checkpoint;
 mod connecting;
 mod names;
+mod sweeping;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) use self::connecting::{
 pub(crate) use self::names::{leaving, path, remove};
 
 use self::connecting::{BUSY, keep_for};
+use self::sweeping::{Sweep, Swept};
 
 /// How far the checkpoint may fall behind over events that concern nothing here.
 const UNSAVED: u64 = 10_000;
@@ -57,6 +59,8 @@ pub(crate) struct ViewFile {
     at: Checkpoint,
     saved: u64,
     erase_since: Option<Instant>,
+    /// How far the unused parts of its pages are swept after an erasure.
+    sweep: Option<Sweep>,
     /// How many events were folded since the write-ahead log was written back.
     in_front: usize,
 }
@@ -184,6 +188,8 @@ impl ViewFile {
             saved: found.at.position,
             at: found.at,
             erase_since: Some(Instant::now()),
+            // It may have been closed before that came to its end.
+            sweep: Some(Sweep::BEGIN),
             in_front: 0,
         };
         Ok((file, found.live))
@@ -219,6 +225,7 @@ impl ViewFile {
             saved: 0,
             at,
             erase_since: None,
+            sweep: None,
             in_front: 0,
         })
     }
@@ -310,8 +317,9 @@ impl ViewFile {
         };
         let concerned = || events.iter().filter(|event| V::concerns(event));
         self.write::<V>(concerned(), &at)?;
-        if self.erase_since.is_none() && concerned().any(|event| event.recorded.forgets) {
-            self.erase_since = Some(Instant::now());
+        if concerned().any(|event| event.recorded.forgets) {
+            self.erase_since.get_or_insert_with(Instant::now);
+            self.sweep = Some(Sweep::after_erasure(self.sweep));
         }
         self.in_front += events.len();
         self.saved = at.position;
@@ -365,13 +373,16 @@ impl ViewFile {
 
     /// Whether there is anything to do in a quiet moment.
     pub(crate) fn has_chores(&self) -> bool {
-        self.is_erasing() || self.in_front >= WRITTEN_BACK_AFTER
+        self.is_erasing() || self.sweep.is_some() || self.in_front >= WRITTEN_BACK_AFTER
     }
 
     /// Does what there is to do in a quiet moment.
     pub(crate) fn rest(&mut self) -> rusqlite::Result<()> {
         if self.is_erasing() {
             return self.erase();
+        }
+        if self.sweep.is_some() {
+            return self.sweep();
         }
         // Waits for nobody: what a reader is in the way of is written back another time.
         self.connection
@@ -380,9 +391,28 @@ impl ViewFile {
         Ok(())
     }
 
+    /// Sweeps some pages, all of a small file.
+    fn sweep(&mut self) -> rusqlite::Result<()> {
+        let Some(sweep) = self.sweep else {
+            return Ok(());
+        };
+        self.sweep = match sweep.go_on(&mut self.connection)? {
+            Swept::Some(rest) => Some(rest),
+            Swept::All { anything } => {
+                if anything {
+                    // The pages as they were may stand in the write-ahead log.
+                    self.erase_since.get_or_insert_with(Instant::now);
+                }
+                None
+            }
+        };
+        Ok(())
+    }
+
     /// Empties the write-ahead log, where pages from before an erasure may still stand; tried again later where a reader is
     /// in the way.
     pub(crate) fn erase(&mut self) -> rusqlite::Result<()> {
+        self.sweep()?;
         self.connection.busy_timeout(READERS_LEAVE)?;
         let emptying = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy: bool = self.connection.query_row(emptying, [], |row| row.get(0))?;

@@ -2,7 +2,7 @@
 
 use std::future::{Future, ready};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
@@ -18,11 +18,20 @@ use crate::rotation::{Step, Stepped};
 use crate::writer::{Ledger, Trouble};
 
 use super::directory::Directory;
-use super::{reader, rotating, time};
+use super::{pages, reader, rotating, time};
 
 /// How often old requests are removed, and how many at a time at most.
 const PRUNE_EVERY: TimeDelta = TimeDelta::minutes(10);
 const PRUNED: usize = 5_000;
+
+/// A log of so many pages is swept before a commit that forgets is answered; a larger one soon after it.
+const SMALL: i64 = 2_000;
+
+/// Sweeping takes one part of the time in so many.
+const SWEEPING: u32 = 20;
+
+/// What stands beside the events of a stream and goes with its key.
+const SECRETS: [&str; 2] = ["stream_keys", "side_rows"];
 
 pub(super) struct SqliteLedger {
     connection: Connection,
@@ -30,6 +39,10 @@ pub(super) struct SqliteLedger {
     pruned_at: Option<crate::clock::Timestamp>,
     /// The write-ahead log may still hold what was forgotten.
     unerased: bool,
+    /// The unused parts of pages may still hold it.
+    unswept: bool,
+    /// When they may be swept next.
+    sweep_from: Instant,
     /// The lock is given back after the file is closed.
     _directory: Directory,
 }
@@ -41,6 +54,8 @@ impl SqliteLedger {
             clock,
             pruned_at: None,
             unerased: false,
+            unswept: false,
+            sweep_from: Instant::now(),
             _directory: directory,
         }
     }
@@ -73,7 +88,13 @@ impl SqliteLedger {
         write_beside(&self.connection, writes)?;
         self.prune(writes)?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
-        self.unerased |= writes.forgets();
+        if writes.forgets() {
+            self.unerased = true;
+            self.unswept = true;
+        }
+        if self.unswept && self.is_small() {
+            self.sweep();
+        }
         if self.unerased {
             // The commit stands whatever comes of this; what is left is erased with the next batch or the next start.
             match truncate_wal(&self.connection) {
@@ -84,7 +105,7 @@ impl SqliteLedger {
         Ok(())
     }
 
-    fn grow_now(&self, growth: &Growth) -> rusqlite::Result<bool> {
+    fn grow_now(&mut self, growth: &Growth) -> rusqlite::Result<bool> {
         let transaction = self.connection.unchecked_transaction()?;
         let moved = transaction
             .prepare_cached("UPDATE tree_head SET size = ?2, root = ?3 WHERE size = ?1")?
@@ -101,7 +122,36 @@ impl SqliteLedger {
         }
         drop(statement);
         transaction.commit()?;
+        if self.unswept && Instant::now() >= self.sweep_from {
+            self.sweep();
+        }
         Ok(moved == 1)
+    }
+
+    fn is_small(&self) -> bool {
+        let pages = self
+            .connection
+            .query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0));
+        pages.is_ok_and(|pages| pages <= SMALL)
+    }
+
+    /// Overwrites what forgotten secrets left in the unused parts of pages. What was committed before stands whatever comes of
+    /// it; what is left is swept with the next commit that forgets or the next start.
+    fn sweep(&mut self) {
+        let began = Instant::now();
+        let swept = sweep_secrets(&self.connection).and_then(|anything| {
+            if anything {
+                truncate_wal(&self.connection)?;
+            }
+            Ok(())
+        });
+        match swept {
+            Ok(()) => self.unswept = false,
+            Err(error) => {
+                tracing::error!(%error, "unused parts of the log's file could not be overwritten");
+            }
+        }
+        self.sweep_from = Instant::now() + SWEEPING * began.elapsed();
     }
 
     fn prune(&mut self, writes: &Writes) -> rusqlite::Result<()> {
@@ -158,8 +208,9 @@ impl Ledger for SqliteLedger {
 
     fn rotate(&mut self, step: &Step) -> impl Future<Output = Result<Stepped, Trouble>> + Send {
         let stepped = rotating::take(&self.connection, step).and_then(|stepped| {
-            // What was wrapped under the former key must not outlive the rotation in the write-ahead log.
+            // What was wrapped under the former key must not outlive the rotation in unused parts or the write-ahead log.
             if matches!(step, Step::Finish { .. }) {
+                sweep_secrets(&self.connection)?;
                 truncate_wal(&self.connection)?;
             }
             Ok(stepped)
@@ -178,11 +229,38 @@ impl Ledger for SqliteLedger {
     }
 
     fn close(self) -> impl Future<Output = ()> + Send {
-        if let Err(error) = truncate_wal(&self.connection) {
+        let erased = if self.unswept {
+            sweep_secrets(&self.connection).map(drop)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = erased.and_then(|()| truncate_wal(&self.connection)) {
             tracing::warn!(%error, "the write-ahead log could not be emptied");
         }
         ready(())
     }
+}
+
+/// Overwrites the unused parts of the pages of all secrets; answers whether there was anything in them.
+pub(super) fn sweep_secrets(connection: &Connection) -> rusqlite::Result<bool> {
+    if !pages::can_overwrite_unused(connection)? {
+        tracing::warn!(
+            "SQLite was built without SQLITE_ENABLE_DBPAGE_VTAB, or the file is too large: keys that were destroyed, \
+             as the master key wrapped them, may stand in unused parts of it"
+        );
+        return Ok(false);
+    }
+    let transaction = connection.unchecked_transaction()?;
+    let mut anything = false;
+    for table in SECRETS {
+        let of_table: Vec<i64> = transaction
+            .prepare_cached("SELECT pageno FROM dbstat WHERE name = ?1")?
+            .query_map([table], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        anything |= pages::overwrite_unused(&transaction, of_table)?;
+    }
+    transaction.commit()?;
+    Ok(anything)
 }
 
 /// Moves all of the write-ahead log into the file and empties it. Readers are waited for.
@@ -435,4 +513,95 @@ fn write_keys(connection: &Connection, writes: &Writes) -> rusqlite::Result<()> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A number that looks thrown, and is the same each time (<https://prng.di.unimi.it/splitmix64.c>).
+    fn thrown(at: usize, below: usize) -> usize {
+        let mut thrown = (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        thrown = (thrown ^ (thrown >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        thrown = (thrown ^ (thrown >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((thrown ^ (thrown >> 31)) % below as u64).unwrap()
+    }
+
+    /// A secret that begins like no other.
+    fn secret(number: usize) -> Vec<u8> {
+        let length = 60 + thrown(number, 140);
+        let begins = format!("secret {number:06} ").into_bytes();
+        begins.into_iter().cycle().take(length).collect()
+    }
+
+    fn numbers_in(file: &[u8]) -> BTreeSet<usize> {
+        let begins = b"secret ";
+        let numbered = |at: usize| {
+            let number = std::str::from_utf8(file.get(at + 7..at + 13)?).ok()?;
+            file[at..]
+                .starts_with(begins)
+                .then(|| number.parse().ok())?
+        };
+        (0..file.len()).filter_map(numbered).collect()
+    }
+
+    /// Streams come in about the order of their ids, as when many are made at a time; their secrets change, and some go.
+    #[test]
+    fn r62_secrets_that_were_forgotten_stand_nowhere_in_a_file_that_was_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log.sqlite");
+        let connection = super::super::connect(&file).unwrap();
+        connection
+            .execute_batch(super::super::MIGRATIONS[0])
+            .unwrap();
+        let put = "
+            INSERT INTO side_rows (aggregate_type, aggregate_id, kind, value)
+            VALUES ('user', ?1, 'password', ?2)
+            ON CONFLICT DO UPDATE SET value = excluded.value";
+        let mut there: Vec<(usize, usize)> = Vec::new();
+        let mut gone = Vec::new();
+        connection.execute_batch("BEGIN").unwrap();
+        for at in 0..20_000 {
+            let id = at ^ thrown(at / 64, 64);
+            let put_in = |id: usize, number: usize| {
+                let row = params![format!("{id:012}"), secret(number)];
+                connection
+                    .prepare_cached(put)
+                    .unwrap()
+                    .execute(row)
+                    .unwrap();
+            };
+            put_in(id, at);
+            there.push((id, at));
+            let picked = thrown(at + 100_000, there.len());
+            match at % 4 {
+                0 => {
+                    put_in(there[picked].0, at + 500_000);
+                    gone.push(there[picked].1);
+                    there[picked].1 = at + 500_000;
+                }
+                1 => {
+                    let (id, number) = there.swap_remove(picked);
+                    let take = "DELETE FROM side_rows WHERE aggregate_id = ?1";
+                    let mut take = connection.prepare_cached(take).unwrap();
+                    assert_eq!(take.execute([format!("{id:012}")]).unwrap(), 1);
+                    gone.push(number);
+                }
+                _ => {}
+            }
+        }
+        connection.execute_batch("COMMIT").unwrap();
+        let left = || {
+            truncate_wal(&connection).unwrap();
+            let stand = numbers_in(&std::fs::read(&file).unwrap());
+            assert!(there.iter().all(|(_, number)| stand.contains(number)));
+            gone.iter().filter(|number| stand.contains(number)).count()
+        };
+        assert!(left() > 0, "there is nothing to sweep any more");
+        assert!(sweep_secrets(&connection).unwrap());
+        assert_eq!(left(), 0);
+        assert!(!sweep_secrets(&connection).unwrap());
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) const BUSY: Duration = Duration::from_secs(5);
 pub(crate) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect_to_compare(path)?;
     connection.pragma_update(None, "query_only", true)?;
+    // What is mapped is not kept a second time; only what stands in the write-ahead log is.
+    connection.pragma_update(None, "cache_size", -2_000)?;
     // Rows that lie apart are read where the system has them, instead of being copied one page after the other.
     connection.pragma_update(None, "mmap_size", MAPPED)?;
     Ok(connection)

@@ -166,13 +166,13 @@ impl Listing<'_> {
                 rows,
             ),
         };
-        let mut along = Part::new(format!(" FROM {from}"), given);
+        let mut walked = Part::new(format!(" FROM {from}"), given);
         if let Some(Alone::Named(name)) = alone {
-            along.push(self.behind_among(name));
-            along.push(self.sorted(&order, budget));
-            return along;
+            walked.push(self.behind_among(name));
+            walked.push(self.sorted(&order, budget));
+            return walked;
         }
-        along.push(self.behind(&order));
+        walked.push(self.behind(&order));
         for condition in &self.conditions {
             // Where a page went before, its end is the nearer bound on that side.
             let after = self.query.after.is_some();
@@ -180,10 +180,10 @@ impl Listing<'_> {
                 self.query.descending || !after,
                 !self.query.descending || !after,
             );
-            along.push(condition.bounds(self.column, order.key, lower, upper));
+            walked.push(condition.bounds(self.column, order.key, lower, upper));
         }
-        along.push(self.sorted(&order, budget));
-        along
+        walked.push(self.sorted(&order, budget));
+        walked
     }
 
     /// The places of those who match among the next `budget` users.
