@@ -289,3 +289,27 @@ async fn r62_who_is_erased_while_a_view_is_made_anew_is_in_neither_file() {
     .await;
     all_rebuilt(&views).await;
 }
+
+#[tokio::test]
+async fn r62_after_an_erasure_nothing_stands_in_unused_parts_of_the_views() {
+    let mut directory = Directory::with_account().await;
+    let views = directory.views().await;
+    // Names in no order, so that pages are filled anew again and again.
+    for commit in 0..40 {
+        let person = |n: u64| {
+            let n = 1 + n * 389 % 1009;
+            let created = vec![person(n).into(), joins(vec![linked(1, n)])];
+            to_user(user_id(n), created)
+        };
+        let joined = (commit * 20..commit * 20 + 20).map(person).collect();
+        directory.commit(&acme(), joined).await;
+    }
+    assert!(user(&views, 1).await.is_some());
+    let data_dir = directory.dir.path().to_owned();
+    assert!(pages_with_more(&data_dir) > 0, "there is nothing to sweep");
+    let erased = to_user(user_id(1), vec![UserDeleted {}.into()]).forgetting();
+    directory.commit(&acme(), vec![erased]).await;
+    until("the views are swept", || pages_with_more(&data_dir) == 0).await;
+    assert!(user(&views, 390).await.is_some());
+    all_rebuilt(&views).await;
+}

@@ -577,6 +577,40 @@ pub fn files_with(data_dir: &Path, text: &str) -> Vec<PathBuf> {
     files(data_dir).into_iter().filter(holds).collect()
 }
 
+/// How many pages of the views have more in them than what they say is there: something in their unused part.
+pub fn pages_with_more(data_dir: &Path) -> usize {
+    let is_file = |file: &PathBuf| file.extension() == Some("sqlite".as_ref());
+    let pages_of = |file: PathBuf| {
+        let connection = Connection::open(file).unwrap();
+        let mut pages = connection
+            .prepare("SELECT pgno, data FROM sqlite_dbpage")
+            .unwrap();
+        let read = pages.query_map([], |row| {
+            Ok(has_more(row.get(0)?, &row.get::<_, Vec<u8>>(1)?))
+        });
+        read.unwrap().filter(|more| *more.as_ref().unwrap()).count()
+    };
+    files(data_dir)
+        .into_iter()
+        .filter(is_file)
+        .map(pages_of)
+        .sum()
+}
+
+/// Whether there is something between the cells of a page of a tree and what points to them
+/// (<https://www.sqlite.org/fileformat2.html#b_tree_pages>).
+fn has_more(number: u32, page: &[u8]) -> bool {
+    let header = if number == 1 { 100 } else { 0 };
+    let cells = match page[header] {
+        2 | 5 => 12,
+        10 | 13 => 8,
+        _ => return false,
+    };
+    let two = |at: usize| usize::from(u16::from_be_bytes([page[at], page[at + 1]]));
+    let unused = header + cells + 2 * two(header + 3)..two(header + 5);
+    page[unused].iter().any(|byte| *byte != 0)
+}
+
 /// Waits until something is so that happens in the background.
 pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let so = async {
