@@ -134,6 +134,7 @@ const INDEXES: &[&str] = &[
     "CREATE INDEX users_by_signature ON users (account_id, signature_key, user_id, active, first_name_key, last_name_key, email_key)",
     "CREATE INDEX users_by_first_name ON users (account_id, first_name_key, user_id, active, last_name_key, signature_key)",
     "CREATE INDEX users_by_last_name ON users (account_id, last_name_key, user_id, active, first_name_key, signature_key)",
+    "CREATE INDEX users_by_full_name ON users (account_id, first_name_key, last_name_key, user_id, active)",
     "CREATE INDEX users_by_email ON users (account_id, email_key, user_id, active)",
     "CREATE INDEX users_by_status ON users (account_id, status, user_id)",
     "CREATE INDEX users_by_user_type ON users (account_id, user_type, user_id, active)",

@@ -48,6 +48,9 @@ const FARTHER: i64 = 32;
 /// So many users are walked past along an index in the time that one is fetched in and sorted.
 const FETCHED: i64 = 5;
 
+/// So many users are walked past along an index in the time that the first who bear a name are looked for.
+const SOUGHT: i64 = 12;
+
 /// So many times more than are gathered on a short way are gathered when a walk was too long.
 const MORE: i64 = 10;
 
@@ -176,12 +179,21 @@ impl<'a> Listing<'a> {
     /// gathering them is shorter.
     fn shorter_walk(&self, at: usize, members: i64) -> Option<i64> {
         let steps = one_more(self.query.limit).saturating_mul(self.users) / members.max(1);
-        let named = self.conditions[at].named.as_ref();
-        let gathered_from_index = named.is_some_and(|named| self.is_covered_by(named.column));
-        let walk = cost(steps, self.is_covered());
-        let shorter = walk <= cost(members, gathered_from_index);
+        let shorter = cost(steps, self.is_covered()) <= self.cost_of_gathering(at, members);
         // Twice as far, since they do not stand evenly.
         shorter.then_some(2 * steps)
+    }
+
+    fn cost_of_gathering(&self, at: usize, members: i64) -> i64 {
+        let Some(named) = &self.conditions[at].named else {
+            return cost(members, false);
+        };
+        let all = cost(members, self.is_covered_by(named.column));
+        if self.column.behind(named.column).is_none() {
+            return all;
+        }
+        let seeks = i64::try_from(named.names().len()).unwrap_or(i64::MAX);
+        all.min(SOUGHT.saturating_mul(seeks) + FETCHED * one_more(self.query.limit))
     }
 
     /// The way to the members of a condition.
@@ -277,7 +289,7 @@ impl<'a> Listing<'a> {
             return Ok(found);
         }
         match self.way_out()? {
-            Some(out) => self.find(&self.gathering(&out)),
+            Some(out) => self.gather_by(&out),
             None => self.walk(i64::MAX),
         }
     }
@@ -329,7 +341,38 @@ impl<'a> Listing<'a> {
     }
 
     fn gather(&self, at: usize) -> rusqlite::Result<Vec<Place>> {
-        self.find(&self.gathering(&[at]))
+        self.gather_by(&[at])
+    }
+
+    fn gather_by(&self, by: &[usize]) -> rusqlite::Result<Vec<Place>> {
+        if let [at] = *by
+            && let Some(named) = &self.conditions[at].named
+            && let Some(index) = self.column.behind(named.column)
+        {
+            return self.merge(at, named, index);
+        }
+        self.find(&self.gathering(by))
+    }
+
+    /// Of each name the first who bear it, and of all of them the first; no more of a name is read than may be among these.
+    fn merge(&self, at: usize, named: &Named, index: &str) -> rusqlite::Result<Vec<Place>> {
+        let wanted = self.wanted();
+        let mut first: Vec<Place> = Vec::new();
+        for name in named.names() {
+            let last = first.get(wanted - 1);
+            let bearing = self.find(&self.first_bearing(at, &name.key, index, last))?;
+            first.extend(bearing);
+            first.sort_unstable_by(|one, other| {
+                let order = (&one.value, one.user_id).cmp(&(&other.value, other.user_id));
+                if self.query.descending {
+                    order.reverse()
+                } else {
+                    order
+                }
+            });
+            first.truncate(wanted);
+        }
+        Ok(first)
     }
 
     fn walk(&self, budget: i64) -> rusqlite::Result<Vec<Place>> {

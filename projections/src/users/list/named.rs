@@ -92,6 +92,11 @@ impl Named {
         names
     }
 
+    /// The names.
+    pub(super) fn names(&self) -> &[Name] {
+        &self.names
+    }
+
     /// That a user bears one of them.
     pub(super) fn borne(&self) -> Part {
         let keys: Vec<&str> = self.names.iter().map(|name| name.key.as_str()).collect();

@@ -15,7 +15,7 @@ pub struct UserKey {
     pub(super) user_id: UserId,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum KeyValue {
     Text(String),
     Number(i64),
@@ -115,6 +115,14 @@ impl Column {
         match self {
             Self::FirstName => Some("as_first"),
             Self::LastName => Some("as_last"),
+            _ => None,
+        }
+    }
+
+    /// The index that has, behind a name in another column, its bearers in the order of this one; if there is one.
+    pub(super) const fn behind(self, names: Self) -> Option<&'static str> {
+        match (self, names) {
+            (Self::LastName, Self::FirstName) => Some("users_by_full_name"),
             _ => None,
         }
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::types::Value;
 
-use super::Listing;
 use super::filters::{Alone, Condition, Part, blob};
 use super::named::Named;
 use super::sorting::Column;
+use super::{Listing, Place};
 use crate::page::one_more;
 
 impl Listing<'_> {
@@ -51,6 +51,36 @@ impl Listing<'_> {
         from.push(named.borne());
         from.push(self.matching_beside(|other, _| other == at));
         from
+    }
+
+    /// The first places of those who bear a name of a condition, along an index that has them in the order of the list; up to
+    /// a place where one is given.
+    pub(super) fn first_bearing(
+        &self,
+        at: usize,
+        name: &str,
+        index: &str,
+        up_to: Option<&Place>,
+    ) -> Part {
+        let order = Order::in_rows(self.column);
+        let key = order.key;
+        let borne = self.conditions[at].named.as_ref();
+        let borne = borne.map_or(key, |named| named.column.names().0);
+        let mut places = Part::new(
+            format!(
+                "SELECT number, user_id, {key} FROM users INDEXED BY {index} WHERE account_id = ? AND {borne} = ?"
+            ),
+            [self.account(), Value::Text(name.to_owned())],
+        );
+        places.push(self.behind(&order));
+        if let Some(place) = up_to {
+            let not_beyond = if self.query.descending { ">=" } else { "<=" };
+            let bound = [place.value.to_value()];
+            places.push(Part::new(format!(" AND {key} {not_beyond} ?"), bound));
+        }
+        places.push(self.matching_beside(|other, _| other == at));
+        places.push(self.sorted(&order, one_more(self.query.limit)));
+        places
     }
 
     /// What must be true of a user, but for what is certain of those gathered by conditions.

@@ -359,11 +359,7 @@ fn r51_in_the_column_that_sorts_those_are_walked_along_who_bear_a_name_that_fits
 #[test]
 fn r51_who_bears_a_name_is_gathered_without_a_row_where_the_index_of_the_names_tells_the_order() {
     let tables = tables();
-    for (sort, covered) in [
-        (UserSort::Signature, true),
-        (UserSort::LastName, true),
-        (UserSort::Email, false),
-    ] {
+    for (sort, covered) in [(UserSort::Signature, true), (UserSort::Email, false)] {
         let query = ListUsers {
             sort,
             active: Some(true),
@@ -382,6 +378,42 @@ fn r51_who_bears_a_name_is_gathered_without_a_row_where_the_index_of_the_names_t
                 "{plan}"
             );
         });
+    }
+}
+
+#[test]
+fn r51_of_each_first_name_the_first_by_last_name_are_read_and_merged() {
+    let tables = tables();
+    for (descending, active) in [(false, None), (true, None), (false, Some(true))] {
+        let query = ListUsers {
+            sort: UserSort::LastName,
+            descending,
+            active,
+            ..searching(UserSearch {
+                first_name: pattern("*irst*"),
+                ..UserSearch::default()
+            })
+        };
+        let after = page(&tables, &query).next;
+        for (after, seek) in [(None, "last_name_key"), (after, "(last_name_key,user_id)")] {
+            let query = ListUsers {
+                after,
+                ..query.clone()
+            };
+            listing(&tables, &query, |listing| {
+                let (at, _) = listing.rarest_names().unwrap();
+                let merged = listing.gather(at).unwrap();
+                assert_eq!(merged, listing.find(&listing.gathering(&[at])).unwrap());
+                assert_eq!(merged.len(), listing.wanted());
+                let index = listing.column.behind(Column::FirstName).unwrap();
+                let part = listing.first_bearing(at, "first3", index, merged.last());
+                let plan = plan(&tables, &part);
+                let names = "INDEX users_by_full_name (account_id=? AND first_name_key=? AND ";
+                let covered = plan.contains(&format!("USING COVERING {names}"));
+                assert!(covered && plan.contains(seek), "{plan}");
+                assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+            });
+        }
     }
 }
 
