@@ -61,6 +61,8 @@ pub(crate) struct ViewFile {
     erase_since: Option<Instant>,
     /// How far the unused parts of its pages are swept after an erasure.
     sweep: Option<Sweep>,
+    /// Who was erased up to here was never in this file: the log gave it nothing personal of them.
+    clean_up_to: u64,
     /// How many events were folded since the write-ahead log was written back.
     in_front: usize,
 }
@@ -181,16 +183,16 @@ impl ViewFile {
         let found = checkpoint::find(&connection)?;
         keep_for(&connection, found.indexes < V::INDEXES.len())?;
         let file = Self {
-            connection,
             path,
             generation,
             indexes: found.indexes,
             saved: found.at.position,
             at: found.at,
             erase_since: Some(Instant::now()),
-            // It may have been closed before that came to its end.
-            sweep: Some(Sweep::BEGIN),
+            sweep: sweeping::is_due(&connection)?.then_some(Sweep::BEGIN),
+            clean_up_to: 0,
             in_front: 0,
+            connection,
         };
         Ok((file, found.live))
     }
@@ -226,6 +228,7 @@ impl ViewFile {
             at,
             erase_since: None,
             sweep: None,
+            clean_up_to: *log.moved().borrow(),
             in_front: 0,
         })
     }
@@ -316,9 +319,14 @@ impl ViewFile {
             return Ok(());
         };
         let concerned = || events.iter().filter(|event| V::concerns(event));
-        self.write::<V>(concerned(), &at)?;
-        if concerned().any(|event| event.recorded.forgets) {
+        let forgotten = concerned().filter(|event| event.recorded.forgets);
+        let forgotten = forgotten.map(|event| event.recorded.position).max();
+        let to_sweep = forgotten.is_some_and(|position| position > self.clean_up_to);
+        self.write::<V>(concerned(), &at, to_sweep)?;
+        if forgotten.is_some() {
             self.erase_since.get_or_insert_with(Instant::now);
+        }
+        if to_sweep {
             self.sweep = Some(Sweep::after_erasure(self.sweep));
         }
         self.in_front += events.len();
@@ -341,6 +349,7 @@ impl ViewFile {
         &mut self,
         events: impl Iterator<Item = &'a Arc<Folded>>,
         at: &Checkpoint,
+        to_sweep: bool,
     ) -> Result<(), Stopped> {
         let failed = |position| {
             move |error: rusqlite::Error| Stopped {
@@ -356,6 +365,9 @@ impl ViewFile {
             })?;
         }
         V::settle(&transaction).map_err(failed(at.position))?;
+        if to_sweep {
+            sweeping::is_now_due(&transaction, true).map_err(failed(at.position))?;
+        }
         at.save(&transaction).map_err(failed(at.position))?;
         transaction.commit().map_err(failed(at.position))
     }
@@ -412,7 +424,9 @@ impl ViewFile {
     /// Empties the write-ahead log, where pages from before an erasure may still stand; tried again later where a reader is
     /// in the way.
     pub(crate) fn erase(&mut self) -> rusqlite::Result<()> {
-        self.sweep()?;
+        if sweeping::is_small(&self.connection)? {
+            self.sweep()?;
+        }
         self.connection.busy_timeout(READERS_LEAVE)?;
         let emptying = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy: bool = self.connection.query_row(emptying, [], |row| row.get(0))?;

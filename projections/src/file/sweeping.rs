@@ -7,6 +7,25 @@ use tracing::warn;
 /// How many pages are swept at a time.
 const AT_A_TIME: i64 = 1_000;
 
+/// Whether a file says that it is to be swept.
+pub(super) fn is_due(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Has a file say whether it is to be swept, in the transaction in which that comes to be so.
+pub(super) fn is_now_due(connection: &Connection, due: bool) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", due)
+}
+
+/// Whether a file is swept at once.
+pub(super) fn is_small(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(pages_of(connection)? <= AT_A_TIME)
+}
+
+fn pages_of(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA page_count", [], |row| row.get(0))
+}
+
 /// A sweep through a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweep {
@@ -45,9 +64,12 @@ impl Sweep {
             return Ok(Swept::All { anything: false });
         }
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let all: i64 = transaction.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        let all = pages_of(&transaction)?;
         let to = all.min(self.next + AT_A_TIME - 1);
         let swept = pages::overwrite_unused(&transaction, self.next..=to)? || self.swept;
+        if to >= all && !self.again {
+            is_now_due(&transaction, false)?;
+        }
         transaction.commit()?;
         Ok(match self {
             _ if to < all => Swept::Some(Self {
@@ -87,6 +109,8 @@ mod tests {
             WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2500)
             INSERT INTO texts SELECT printf('%.*c', 4000, 'x') FROM numbers";
         connection.execute_batch(fill).unwrap();
+        is_now_due(&connection, true).unwrap();
+        assert!(!is_small(&connection).unwrap());
         let (mut sweep, mut steps) = (Sweep::BEGIN, 1);
         while let Swept::Some(rest) = sweep.go_on(&mut connection).unwrap() {
             // Something is erased on the way: it begins again.
@@ -96,7 +120,9 @@ mod tests {
                 rest
             };
             steps += 1;
+            assert!(is_due(&connection).unwrap());
         }
         assert_eq!(steps, 6);
+        assert!(!is_due(&connection).unwrap());
     }
 }

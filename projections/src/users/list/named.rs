@@ -46,26 +46,17 @@ impl Named {
             return Ok(None);
         };
         let account = Value::Text(query.account.as_str().to_owned());
-        let Some(candidates) = candidates(tables, &account, pattern)? else {
+        let Some(candidates) = candidates(tables, &account, borne, pattern)? else {
             return Ok(None);
         };
-        let mut fitting = Part::new(format!("SELECT names.name_key, names.{borne} FROM ("), []);
-        fitting.push(candidates);
-        fitting.push(Part::new(
-            ") AS found
-            CROSS JOIN user_names AS names
-                ON names.account_id = ? AND names.name_key = found.name_key
-            WHERE fits(?, found.name_key)",
-            [account, pattern.to_value()],
-        ));
-        let values = params_from_iter(&fitting.values);
-        let mut names = rows(tables, &fitting.sql, values, |row| {
+        let values = params_from_iter(&candidates.values);
+        let mut names = rows(tables, &candidates.sql, values, |row| {
             Ok(Name {
                 key: row.get(0)?,
                 bearers: row.get(1)?,
             })
         })?;
-        names.retain(|name| name.bearers > 0);
+        names.retain(|name| name.bearers > 0 && pattern.fits(&name.key));
         names.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         Ok(Some(Self {
             column,
@@ -111,38 +102,55 @@ impl Named {
     }
 }
 
-/// The names that may fit, by the narrowest of what a pattern says of them; nothing where that is not narrow.
+/// The names that may fit with how many bear each, by the narrowest of what a pattern says of them; nothing where that is not
+/// narrow.
 fn candidates(
     tables: &Connection,
     account: &Value,
+    borne: &str,
     pattern: &Pattern,
 ) -> rusqlite::Result<Option<Part>> {
     let grams = Grams::of(pattern);
-    let stretch = Stretch::of(pattern);
-    let (ways, mut most) = if grams.are_whole() && !pattern.is_stretch() {
-        let runs = grams.asked().iter();
-        let having =
-            runs.map(|run| having(account, Part::new("run = ?", [Value::Text(run.clone())])));
-        (having.collect(), LOOKED_AT)
-    } else if let Some(stretch) = stretch {
+    let by_runs = grams.are_whole() && !pattern.is_stretch();
+    if let Some(stretch) = Stretch::of(pattern).filter(|_| !by_runs) {
         let mut lying = Part::new(
-            "SELECT name_key FROM user_names WHERE account_id = ? AND ",
+            format!("SELECT name_key, {borne} FROM user_names WHERE account_id = ? AND "),
             [account.clone()],
         );
         lying.push(stretch.holds("name_key"));
-        (vec![lying], LOOKED_AT)
+        let are_few = lying.count(tables, LOOKED_AT)?.is_some();
+        return Ok(are_few.then_some(lying));
+    }
+    let mut most = if by_runs {
+        LOOKED_AT
     } else {
-        let begun = grams.asked().iter();
-        let having = begun.map(|begun| having(account, Stretch::beginning(begun).holds("run")));
-        (having.collect(), LOOKED_AT_FOR_SHORT)
+        LOOKED_AT_FOR_SHORT
     };
     let mut narrowest = None;
-    for way in ways {
-        if let Some(count) = way.count(tables, most)? {
-            (narrowest, most) = (Some(way), count);
+    for run in grams.asked() {
+        let runs = if by_runs {
+            Part::new("run = ?", [Value::Text(run.clone())])
+        } else {
+            Stretch::beginning(run).holds("run")
+        };
+        let having = having(account, runs);
+        if let Some(count) = having.count(tables, most)? {
+            (narrowest, most) = (Some(having), count);
         }
     }
-    Ok(narrowest)
+    let Some(having) = narrowest else {
+        return Ok(None);
+    };
+    let mut counted = Part::new(format!("SELECT names.name_key, names.{borne} FROM ("), []);
+    counted.push(having);
+    counted.push(Part::new(
+        ") AS found
+        CROSS JOIN user_names AS names
+            ON names.account_id = ? AND names.name_key = found.name_key
+        WHERE fits(?, found.name_key)",
+        [account.clone(), pattern.to_value()],
+    ));
+    Ok(Some(counted))
 }
 
 /// The names that have certain runs.
