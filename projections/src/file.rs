@@ -102,10 +102,13 @@ impl ViewFile {
             head,
             "building the view from the log"
         );
-        Self::create::<V>(folder, log, 1, true).map_err(|source| ViewError::File {
-            view: V::NAME,
-            source,
-        })
+        let mut file =
+            Self::create::<V>(folder, log, 1, true).map_err(|source| ViewError::File {
+                view: V::NAME,
+                source,
+            })?;
+        file.clean_up_to = head;
+        Ok(file)
     }
 
     /// Takes the view from a process that has it; nothing where that cannot be, which is told.
@@ -228,7 +231,8 @@ impl ViewFile {
             at,
             erase_since: None,
             sweep: None,
-            clean_up_to: *log.moved().borrow(),
+            // What was decoded before may be folded, and personal to somebody who has been erased since.
+            clean_up_to: 0,
             in_front: 0,
         })
     }

@@ -228,13 +228,11 @@ impl Ledger for SqliteLedger {
         ready(())
     }
 
-    fn close(self) -> impl Future<Output = ()> + Send {
-        let erased = if self.unswept {
-            sweep_secrets(&self.connection).map(drop)
-        } else {
-            Ok(())
-        };
-        if let Err(error) = erased.and_then(|()| truncate_wal(&self.connection)) {
+    fn close(mut self) -> impl Future<Output = ()> + Send {
+        if self.unswept {
+            self.sweep();
+        }
+        if let Err(error) = truncate_wal(&self.connection) {
             tracing::warn!(%error, "the write-ahead log could not be emptied");
         }
         ready(())
